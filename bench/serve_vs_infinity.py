@@ -44,6 +44,7 @@ from embed_vs_sentence_transformers import english
 WORDS = 10, 60
 TICKS = os.sysconf("SC_CLK_TCK")
 INFINITY = ["--engine", "torch", "--device", "cpu", "--port", "8497", "--no-bettertransformer"]
+CASES: list[dict[str, Any]] = []
 FASTAPI = """
 import sys
 from fastapi import FastAPI
@@ -171,6 +172,13 @@ def port_of(process: subprocess.Popen[str]) -> int:
     return int(process.stdout.readline().rstrip("/\n").rpartition(":")[2])
 
 
+def case(name: str, ours: float, peer: float, unit: str) -> None:
+    """A figure for the last line: ours, and what it is held against."""
+    CASES.append(
+        {"case": name, "ours": ours, "peer": peer, "ratio": ours / peer if peer else None, "unit": unit}
+    )
+
+
 async def there(peer: Peer, text: str, seconds: float = 120) -> bool:
     """Whether a server answers at last."""
     until = time.monotonic() + seconds
@@ -248,11 +256,15 @@ async def rates(peers: list[Peer], texts: list[str], options: argparse.Namespace
             f"{peer.name:16} {statistics.median(peer.rates):7.1f} requests/s {statistics.median(peer.costs):7.2f} ms "
             f"of processor; ours: {statistics.median(ratios):.2f} x the rate, {statistics.median(costs):.2f} x the time"
         )
+        if peer is not ours:
+            case(f"rate, {peer.name}", rate, statistics.median(peer.rates), "requests/s")
+            case(f"processor, {peer.name}", cost, statistics.median(peer.costs), "ms a request")
     share = statistics.median(a / b for a, b in zip(ours.rates, alone[0], strict=True))
     print(
         f"Embedder.vectors {statistics.median(alone[0]):7.1f} texts/s    {statistics.median(alone[1]):7.2f} ms of "
         f"processor, {tokens / len(texts):.0f} tokens a text; over HTTP {share:.0%} of it"
     )
+    case("rate, Embedder.vectors", rate, statistics.median(alone[0]), "texts/s")
     print(f"ours                   {rate * tokens / len(texts):,.0f} tokens/s, {cost:.2f} ms a request")
     client = Client(ours.port)
     expected = embedder.vectors(texts[:32])
@@ -280,6 +292,7 @@ async def one_client(ours: Peer, texts: list[str], model: Any) -> None:
             alone.append(1000 * (time.perf_counter() - began))
     client.close()
     p50, call = statistics.median(over), statistics.median(alone)
+    case("one client, the call alone", p50, call, "ms")
     print(f"one client: p50 {p50:.1f} ms, the call alone {call:.1f} ms; the aim is {1.3 * call + 2:.1f} ms")
 
 
@@ -301,10 +314,9 @@ async def written(port: int, tokens: int = 200) -> tuple[float, float]:
 
 async def stream_beside(ours: Peer, texts: list[str], options: argparse.Namespace) -> None:
     await written(ours.port)
-    alone = [await written(ours.port) for _ in range(3)]
-    health = list[float]()
+    alone, beside, health = list[float](), list[tuple[float, float]](), list[float]()
 
-    async def both() -> list[tuple[float, float]]:
+    async def both() -> tuple[float, float]:
         async def ask_health() -> None:
             client = Client(ours.port)
             while True:
@@ -314,14 +326,18 @@ async def stream_beside(ours: Peer, texts: list[str], options: argparse.Namespac
                 await asyncio.sleep(0.02)
 
         asking = asyncio.ensure_future(ask_health())
-        found = [await written(ours.port) for _ in range(2)]
+        found = await written(ours.port)
         asking.cancel()
         return found
 
-    _, _, beside = await loaded(ours, texts, options.clients, 0, both)
-    speed, slow = statistics.median(s for s, _ in alone), statistics.median(s for s, _ in beside)
+    for _ in range(options.rounds):
+        alone.append((await written(ours.port))[0])
+        beside.append((await loaded(ours, texts, options.clients, 0, both))[2])
+    speed, slow = statistics.median(alone), statistics.median(s for s, _ in beside)
+    share = statistics.median(b / a for a, (b, _) in zip(alone, beside, strict=True))
+    case("stream beside clients, alone", slow, speed, "tokens/s")
     print(
-        f"stream: {speed:.0f} tokens/s alone, {slow:.0f} beside {options.clients} clients ({slow / speed:.0%}), "
+        f"stream: {speed:.0f} tokens/s alone, {slow:.0f} beside {options.clients} clients ({share:.0%}), "
         f"longest gap {max(gap for _, gap in beside):.0f} ms; "
         f"/health p95 {np.percentile(health, 95):.0f} ms of {len(health)}"
     )
@@ -375,9 +391,14 @@ async def overload(run: str, texts: list[str], options: argparse.Namespace, rate
         await asyncio.gather(*tasks)
         assert asked is not None
         said = await asked
-        ms = [1000 * each for each in full]
+        ms = [1000 * each for each in full] or [0.0]
+        case(
+            "overload, 99th percentile of answers", float(np.percentile(accepted or [0.0], 99)), timeout, "s"
+        )
+        case("overload, 429", float(np.median(ms)), 20, "ms")
         print(
-            f"overload: {len(accepted)} answered, p99 {np.percentile(accepted, 99):.2f} s of {timeout}; {len(full)} "
+            f"overload: {len(accepted)} answered, "
+            f"p99 {np.percentile(accepted or [0.0], 99):.2f} s of {timeout}; {len(full)} "
             f"refused by 429, median {np.median(ms):.1f} ms, p95 {np.percentile(ms, 95):.1f} ms; "
             f"others: {sorted(set(others))}; requests were sent {np.median(late):.1f} ms late; openai's client {said}"
         )
@@ -400,6 +421,7 @@ async def gone(ours: Peer, texts: list[str]) -> None:
         "beams": ("/api/generate", {**prompt, "max_new_tokens": 2000, "beams": 8, "stream": False}),
         "an embedding": ("/api/embed", {"run": ours.model, "texts": texts}),
     }
+    await written(ours.port, 5)  # the decoder is loaded
     for name, (path, body) in cases.items():
         before = await metrics()
         _, writer = await asyncio.open_connection("127.0.0.1", ours.port)
@@ -418,6 +440,7 @@ async def gone(ours: Peer, texts: list[str]) -> None:
         later = await metrics()
         counted = ("polyseme_tokens_total", "polyseme_generated_tokens_total")
         more = sum(later[each] - found[each] for each in counted)
+        case(f"gone, {name}", took, 150, "ms")
         print(f"gone: {name}: the model rests after {took:.0f} ms; tokens after that: {more:.0f}")
     watching.close()
 
@@ -429,6 +452,7 @@ async def starts(run: str, text: str) -> None:
             peer = Peer("ours", port_of(process), process)
             address, cpu = time.perf_counter() - began, peer.cpu()
             await there(peer, text)
+            case("start, address", address, 1.5, "s")
             print(
                 f"start: address after {address:.2f} s ({cpu:.2f} s of processor), first answer after "
                 f"{time.perf_counter() - began:.2f} s ({peer.cpu():.2f} s of processor)"
@@ -510,6 +534,7 @@ def main() -> int:
         folder = Path(name)
         run = import_model(MODEL_DIR, folder / "minilm").path
         asyncio.run(measured(options, folder, str(MODEL_DIR), str(run), load(run)))
+    print(json.dumps({"bench": "serve_vs_infinity", "cases": CASES}))
     return 0
 
 

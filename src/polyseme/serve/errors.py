@@ -153,14 +153,14 @@ def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
     except ValidationError as error:
         found = error.errors(include_url=False, include_context=False)
         first = next((each for each in found if each["type"] == "extra_forbidden"), found[0])
-        place = ".".join(map(str, first["loc"]))
+        place = ".".join(map(str, first["loc"]))[:_SHOWN]
         if first["type"] == "extra_forbidden":
             raise Refused(
                 422,
                 f"unknown field {place!r}",
                 param=place,
                 code="unknown_field",
-                fix=suggest(str(first["loc"][-1]), model.model_fields),
+                fix=suggest(str(first["loc"][-1])[:_SHOWN], model.model_fields),
             ) from None
         what = "a field is missing" if first["type"] == "missing" else "a field does not fit"
         raise Refused(

@@ -45,7 +45,7 @@ HEADERS = {
 }
 _LAST = {"connection": "close"}
 """What is left of a body that is not read must not be taken for the next request."""
-_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKETS = re.compile(rb"[\[\]{}]")
 
 

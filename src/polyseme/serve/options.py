@@ -124,7 +124,11 @@ def named_runs(typed: Iterable[str]) -> dict[str, Path]:
         if not (folder / "run.json").is_file():
             raise RunError(
                 "not a run",
-                got="a folder without run.json" if folder.is_dir() else "no such folder",
+                got="a folder without run.json"
+                if folder.is_dir()
+                else "a file"
+                if folder.exists()
+                else "no such folder",
                 where=folder,
                 fix="the folder that was given to `polyseme pretrain … -o`",
             )

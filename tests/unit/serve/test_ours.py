@@ -337,3 +337,17 @@ def test_an_address_holds_any_token_and_port_80_is_left_out_by_browsers() -> Non
     assert config.address.endswith("#token=a%26b%25zz")
     assert {"127.0.0.1", "localhost", "[::1]", "127.0.0.1:80"} <= config.hosts
     assert "localhost" not in ServeConfig(runs={"a": Path("a")}).hosts
+
+
+def test_a_word_is_found_behind_letters_that_fold_to_two(server: Server) -> None:
+    text = "ßßßßßßßß the cat sees"
+    found = server.post("/api/encode", {"text": text, "word": "CAT", "layers": -1}).json
+    (row,) = found["cosines"]
+    at = next(i for i, token in enumerate(found["tokens"]) if text[token["start"] : token["end"]] == "cat")
+    assert row[at] == pytest.approx(1)
+
+
+def test_what_is_repeated_of_a_request_is_short(server: Server) -> None:
+    reply = server.post("/api/score", {"texts": "the cat", "x" * 100_000: 1})
+    assert reply.status == 422
+    assert len(reply.body) < 2000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -259,16 +260,30 @@ def test_a_study_in_steps_is_the_study(runs: dict[str, Path]) -> None:
     )
 
 
-def test_groups_are_no_longer_looked_for_once_the_client_has_gone(server: Server) -> None:
-    seen: list[str] = []
+def test_groups_are_no_longer_looked_for_once_the_client_has_gone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked, ended = threading.Event(), threading.Event()
 
-    def leave(part: bytes) -> bool:
-        seen.append("maps" if b"maps" in part[:40] else "answer")
-        return True
+    def without_end(vectors: Any, seed: int, told: Any) -> Any:
+        looked.set()
+        try:
+            while True:
+                told(0, 1)
+                time.sleep(0.001)
+        finally:
+            ended.set()
 
-    begun = time.monotonic()
-    body = {"run": "bert", "word": "cat", "from": LINES * 20}
-    asyncio.run(server.ask("POST", "/api/senses", body, leave=leave))
-    server.post("/api/mix", {})  # the same thread has time again
-    assert seen == ["maps"]
-    assert time.monotonic() - begun < 30
+    monkeypatch.setattr("polyseme.study.senses.suggest", without_end)
+
+    async def go() -> None:
+        gone = asyncio.Event()
+        body = {"run": "bert", "word": "cat", "from": LINES}
+        asking = asyncio.ensure_future(server.ask("POST", "/api/senses", body, until=gone))
+        assert await asyncio.to_thread(looked.wait, 30)
+        assert not ended.is_set()
+        gone.set()
+        await asking
+        assert await asyncio.to_thread(ended.wait, 5)
+
+    asyncio.run(go())

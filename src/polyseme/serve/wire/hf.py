@@ -268,7 +268,7 @@ def _candidates(mask: Mapping[str, Any], ids: Mapping[str, int]) -> list[dict[st
     return [
         {
             "score": candidate["probability"],
-            "token": ids[candidate["token"]],
+            "token": ids.get(candidate["token"], -1),  # a gap of an imported vocabulary has no id of its name
             "token_str": candidate["token"],
             "sequence": candidate["sequence"],
         }
@@ -432,7 +432,7 @@ class _Ids:
         if token is None:
             ends = self._tokenizer.end_ids or (self._tokenizer.pad_id,)
             return {"id": ends[0], "text": text, "logprob": 0.0, "special": True}
-        id = self._ids[token.token]
+        id = self._ids.get(token.token, -1)
         special = id in self._tokenizer.special_ids
         return {"id": id, "text": text, "logprob": log_of(token.probability), "special": special}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -435,6 +436,7 @@ def _encode(model: Model, asked: Encode) -> dict[str, Any]:
 
     from polyseme.infer.embed import cosines
     from polyseme.infer.hidden import encode
+    from polyseme.text.labelled.senses import occurrences
 
     layers = asked.layers if isinstance(asked.layers, int | str) else list(asked.layers)
     encoded = encode(model, asked.text, layers)
@@ -444,8 +446,9 @@ def _encode(model: Model, asked: Encode) -> dict[str, Any]:
         return answer | {"vectors": base64.b64encode(states.tobytes()).decode(), "shape": list(states.shape)}
     if asked.word is None:
         return answer | {"cosines": [cosines(layer, layer).tolist() for layer in encoded.layers]}
-    at = asked.text.casefold().find(asked.word.casefold())
-    inside = [i for i, (s, e) in enumerate(encoded.offsets.tolist()) if s < at + len(asked.word) and e > at]
+    part = [match.span() for match in re.finditer(re.escape(asked.word), asked.text, re.IGNORECASE)]
+    at, end = [*occurrences(asked.text, asked.word), *part, (-1, -1)][0]
+    inside = [i for i, (s, e) in enumerate(encoded.offsets.tolist()) if s < end and e > at]
     if at < 0 or not inside:
         raise Refused(400, "the word is not in the text", param="word", code="InputError", got=asked.word)
     means = [layer[inside].mean(0, keepdims=True) for layer in encoded.layers]
@@ -478,7 +481,9 @@ async def _embed(call: Call) -> Answer:
     asked: Embed = call.asked
     texts = _listed(asked.texts)
     if not 1 <= len(texts) <= TEXTS:
-        raise Refused(422, "texts", param="texts", code="length", got=len(texts), expected=f"1 … {TEXTS}")
+        raise Refused(
+            422, "no text, or too many", param="texts", code="length", got=len(texts), expected=f"1 … {TEXTS}"
+        )
     lengths = await call.service.lengths(call.run, texts)
     key = ("embed", asked.pool, asked.layer, asked.normalize)
     outcome = await call.service.ask(call.run, sum(lengths), embedded, (asked, lengths), key)

@@ -309,7 +309,9 @@ async def for_task(call: Call, *tasks: str) -> dict[str, Any]:
             param="model",
             code="run_cannot",
             got=f"{call.run}, {about['task'] or 'adapted to no task'}",
-            fix=f"a run that can: {', '.join(can)}" if can else f"polyseme finetune {tasks[0]} RUN",
+            fix=f"a run that can: {', '.join(can)}"
+            if can
+            else f"polyseme finetune {tasks[0]} RUN --train FILE -o RUN2",
         )
 
     return await call.service.side.count(look)
