@@ -93,7 +93,7 @@ def run(
     sharding = Sharding(
         engine_named(engine, workers or default_threads(), address), max(1, round(shard_mb * 2**20)), resume
     )
-    with interruptible(output), reporting() as reporter:
+    with interruptible(output, "the same command again, with --resume"), reporting() as reporter:
         store = prepare(
             list(corpus),
             output,
