@@ -152,7 +152,7 @@ REFUSED = [
     (f"fill runs/bret {FILL}", f"fill runs/bert {FILL}"),
     (f"fill bert {FILL}", f"fill runs/bert {FILL}"),
     (f"fill runs/bert {FILL} --tpo 3", f"fill runs/bert {FILL} --top 3"),
-    (f"fill runs/bert {FILL} --verbose", "fill --help"),
+    (f"fill runs/bert {FILL} --colour", "fill --help"),
     ("neighbours runs/bert -ing", "neighbours -- runs/bert -ing"),
     ("generate runs/gpt", "generate runs/gpt PROMPT"),
     ("embed runs/bert lines.txt", "embed runs/bert lines.txt -o vectors.npy"),

@@ -79,7 +79,7 @@ def test_names_are_completed(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "小说[1]").mkdir()
     assert "modernbert" in asked(capsys, "pretrain", "")
-    assert asked(capsys, "pretrain", "bert", "小说[") == ["小说[1]", "python-docs"]
+    assert {"小说[1]", "python-docs"} <= {*asked(capsys, "pretrain", "bert", "小说[")}
     assert asked(capsys, "finetune", "") == ["classify", "pair", "qa", "tag"]
     assert "word2vec" in asked(capsys, "export", "runs/x", "")
     assert "bert-2018" in asked(capsys, "pretrain", "bert", "--recipe", "bert")
