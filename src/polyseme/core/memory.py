@@ -7,9 +7,9 @@ import gc
 import os
 import sys
 
-__all__ = ["give_back", "keep_freed"]
+__all__ = ["few_arenas", "give_back", "keep_freed", "trim"]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's malloc.h
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8  # names of glibc's malloc.h
 _LARGEST_THRESHOLD = 32 << 20  # that glibc accepts
 _KEPT = 2 << 30
 
@@ -35,7 +35,24 @@ def give_back() -> None:
     model after another grows by gigabytes (docs/LOG.md). Elsewhere it only collects garbage.
     """
     gc.collect()
+    trim()
+
+
+def trim() -> None:
+    """`give_back` without looking for garbage, which takes longer."""
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
-        if trim is not None:
-            trim(0)
+        glibc = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none
+        if glibc is not None:
+            glibc(0)
+
+
+def few_arenas(most: int = 2) -> None:
+    """Let threads that are begun later share so many places of the allocator, each of which keeps what was freed in it.
+
+    glibc has eight for every core. Elsewhere, and where MALLOC_ARENA_MAX or GLIBC_TUNABLES say otherwise, nothing is
+    done.
+    """
+    if sys.platform == "linux" and not {"MALLOC_ARENA_MAX", "GLIBC_TUNABLES"} & os.environ.keys():
+        option = getattr(ctypes.CDLL(None), "mallopt", None)
+        if option is not None:
+            option(_ARENA_MAX, most)

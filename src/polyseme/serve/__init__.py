@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from polyseme.core.memory import few_arenas
 from polyseme.errors import ConfigError, StorageError
 from polyseme.serve.options import ServeConfig
 
@@ -69,6 +70,7 @@ def serve(config: ServeConfig, told: Callable[[str], None] = print) -> None:
                 self.late.cancel()
             super().connection_lost(error)
 
+    few_arenas()  # threads of many kinds come and go
     listening = _bound(config.host, config.port)
     config = config.at(listening.getsockname()[1])
     with listening:

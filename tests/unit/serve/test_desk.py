@@ -448,3 +448,17 @@ def test_an_end_of_the_server_is_told(runs: dict[str, Path]) -> None:
     server.service.start()
     server.service.stop(5.0)
     assert server.post("/api/fill", {"text": "a [MASK]"}).status == 503
+
+
+def test_memory_is_given_back_after_work_and_once(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = threading.Semaphore(0)
+    monkeypatch.setattr(desk, "REST_S", 0.01)
+    monkeypatch.setattr(desk, "trim", given.release)
+    with working(Server(runs)) as server:
+        assert not given.acquire(timeout=0.05)
+        for _ in range(2):
+            assert server.post("/api/tokenize", {"text": "the cat"}).status == 200
+            assert given.acquire(timeout=30)
+        assert not given.acquire(timeout=0.05)

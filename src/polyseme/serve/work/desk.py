@@ -22,6 +22,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from polyseme.core import pauses
+from polyseme.core.memory import trim
 from polyseme.errors import PolysemeError
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
@@ -39,6 +40,8 @@ SHARE = 1.0
 """Seconds for texts that are generated, for every second of other work beside them."""
 LONG_S = 0.03
 """After so long others have a turn between two batches."""
+REST_S, TIDY_S = 1.0, 60.0
+"""When memory that was freed is given back: after so long without work, and at least so often."""
 DEEPEST = 3
 """Long calls that stand still at once, each while others have a turn; who is the last of them has it to itself."""
 
@@ -100,13 +103,18 @@ class Desk:
         from polyseme.train.machine import use_threads
 
         use_threads(self._threads)
-        queue = self._queue
+        queue, tidied, used = self._queue, time.monotonic(), False
         while self._streams or not queue.closed:
-            seen = queue.ticks
-            if not self.turn():
+            seen, rests = queue.ticks, False
+            if self.turn():
+                used = True
+            else:
                 with queue.changed:
-                    while queue.ticks == seen:
-                        queue.changed.wait()
+                    while queue.ticks == seen and not rests:
+                        rests = not queue.changed.wait(REST_S if used else None)
+            if rests or (used and time.monotonic() - tidied > TIDY_S):
+                trim()
+                tidied, used = time.monotonic(), False
 
     def turn(self) -> bool:
         """One turn; False where there was nothing to do."""
