@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import tempfile
@@ -147,4 +148,5 @@ def alone(case: str, folder: Path, of: int = 1) -> list[float]:
         result = learned(case, "ddp", Path(place), of=of)
         weights_of(case, "ddp", Path(place), 1)
         Path(place, f"{case}-ddp-1-0-{STEPS}.safetensors").rename(folder / f"{case}-alone-{of}.safetensors")
+        shutil.copytree(Path(place, f"{case}-{STEPS}"), folder / f"{case}-alone-{of}", dirs_exist_ok=True)
     return result

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from polyseme.train import checkpoint
 from polyseme.train.parallel import cut
 from ranked import CASES, STEPS, alone, together, weights_of
 
@@ -47,6 +48,13 @@ def test_three_ranks_go_on_with_the_checkpoint_of_two(
 ) -> None:
     losses, folder = found
     assert losses[case, way, 3] == pytest.approx(alone(case, folder)[STEPS // 2 :], rel=1e-5, abs=1e-5)
+    three, _ = checkpoint.newest(folder / f"{case}-{STEPS}")  # of those that were learned last
+    one, _ = checkpoint.newest(folder / f"{case}-alone-1")
+    assert three is not None
+    assert one is not None
+    assert three.tensors.keys() == one.tensors.keys()
+    for name, tensor in three.tensors.items():
+        assert torch.allclose(tensor, one.tensors[name], atol=2e-5), name
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 4, 5, 6, 7, 12])

@@ -244,6 +244,9 @@ class GradientLearner:
                 entry[0] += value
                 entry[1] += count
                 blocks[name].append((value, count))
+        if self._sharded:
+            forward: Any = self._forward
+            forward.reshard()  # what was gathered would outlive a change of the weights: there is no backward pass
         self.heldout_blocks = dict(blocks)
         self.encoder.train()
         self.heads.train()
@@ -289,9 +292,9 @@ class GradientLearner:
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Weights and moments as tensors; counters as JSON."""
         tensors = dict(self.weights())
-        tensors |= {
-            f"optimizer.{k}": whole(v.detach()).cpu() for k, v in self._optimizers.state_dict().items()
-        }
+        # sorted: ranks gather one after the other, and a checkpoint is read in any order
+        moments = sorted(self._optimizers.state_dict().items())
+        tensors |= {f"optimizer.{k}": whole(v.detach()).cpu() for k, v in moments}
         return tensors, {"steps": self.steps, "guard": self._guard.state_dict()}
 
     def load_state_dict(self, tensors: Mapping[str, Tensor], extra: Mapping[str, Any]) -> None:
