@@ -9,7 +9,8 @@ import numpy as np
 
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.errors import InputError
-from polyseme.infer.neighbours import neighbours
+from polyseme.infer.loaded import Loaded
+from polyseme.infer.neighbours import Neighbours, neighbours
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
 from polyseme.lecture.room import Room, typed
 from polyseme.report.charts import Axis, bars
@@ -51,9 +52,9 @@ def _measure(room: Room) -> dict[str, Any]:
     return {"commands": commands, "figures": figures, "lists": lists}
 
 
-def _near(run: Any, words: list[str]) -> list[Any]:
+def _near(run: Loaded, words: list[str]) -> list[Neighbours | None]:
     """The neighbours of words, None of those without a vector."""
-    found: list[Any] = []
+    found: list[Neighbours | None] = []
     for word in words:
         try:
             found.append(neighbours(run, word, None, _NEAR))
