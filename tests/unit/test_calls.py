@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,7 +122,9 @@ def test_progress_is_shown_where_somebody_looks_on(
     polyseme.finetune(request, mine)
     polyseme.finetune("tag", "r", train="t", output="o", reporter=mine)
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    display = SimpleNamespace(HTML=str, display=lambda _, display_id: None)
+    monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
     polyseme.finetune(request)  # a notebook
     kinds = [type(reporter).__name__ for _, reporter in asked]
     assert kinds == [

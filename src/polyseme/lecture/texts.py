@@ -18,7 +18,7 @@ from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus
 from polyseme.text.sentences import sentence_spans
-from polyseme.text.words import is_cjk, word_spans
+from polyseme.text.words import IDEOGRAPHS, is_cjk, word_spans
 
 __all__ = ["Passage", "Texts"]
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _CHARACTERS = 4_000_000
 """Of the text that is read; of one document at most a tenth of it, so that a few long ones do not stand for all."""
 _ENGLISH = re.compile(r"[A-Z“\"'‘][A-Za-z ,;:'’“”\"\-—]+[.!?][\"”’']?")
-_CHINESE = re.compile(r"[“「『《]?[\u4e00-\u9fff][\u4e00-\u9fff，、：；“”‘’「」『』《》]*[。！？][”」』]?")
+_CHINESE = re.compile(f"[“「『《]?[{IDEOGRAPHS}][{IDEOGRAPHS}，、：；“”‘’「」『』《》]*[。！？][”」』]?")
 _LENGTHS = {"en": (6, 28), "zh": (8, 60)}
 _WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 _FUNCTION = {"en": 60, "zh": 10}

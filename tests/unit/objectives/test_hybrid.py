@@ -22,7 +22,7 @@ from polyseme.train.recipe import Recipe, resolve
 from small import VOCABULARY, make_encoder, make_learner
 
 SPECIAL: SpecialTokens = special_tokens(VOCABULARY, 0, 2, 3, 4, [0, 1, 2, 3, 4])
-SIZES = {"data.sequence_length": 16}
+SIZES = {"data.sequence_length": 16, "train.batch_size": 2}
 
 
 @pytest.fixture

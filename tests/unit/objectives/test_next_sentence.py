@@ -122,7 +122,7 @@ def loader_of(made: TokenStore, share: float, *, judged: bool = False, **setting
 
 def test_a_share_of_the_batches_holds_pairs(pairs: tuple[TokenStore, SentencePairs]) -> None:
     made, _ = pairs
-    loader = loader_of(made, 0.25)
+    loader = loader_of(made, 0.25, **{"train.batch_size": 2})  # an update is a batch
     plain, paired = loader_of(made, 1.0, objectives="masked_lm"), loader_of(made, 1.0)
     for turn, kind in enumerate("tttptttp"):
         batch = loader.batch(2 * turn, 2)
