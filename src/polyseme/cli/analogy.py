@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
-from polyseme.cli.output import closing, command, neighbours_command, show
+from polyseme.cli.output import closing, neighbours_command, show
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme analogy runs/word2vec questions-words.txt"
 

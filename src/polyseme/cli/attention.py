@@ -21,7 +21,8 @@ from polyseme.cli.options import (
     typed_options,
     use_threads,
 )
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError, InputError
 
 if TYPE_CHECKING:

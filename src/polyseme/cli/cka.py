@@ -18,7 +18,8 @@ from polyseme.cli.options import (
     positive,
     use_threads,
 )
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme cka runs/mine runs/gpt my-texts/000.txt -o layers"

@@ -18,7 +18,8 @@ from polyseme.cli.options import (
     positive,
     read_options,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme compare runs/mine runs/gpt --tasks compared.toml -o report.html"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.cli.options import Json, Output, Threads, positive
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.core.shell import command
 from polyseme.errors import CorpusError, PolysemeError
 
 if TYPE_CHECKING:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, positive, use_threads
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 
 EXAMPLE = 'polyseme directions runs/elmo "It was a good *day*."'
 

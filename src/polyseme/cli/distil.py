@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from polyseme.cli.options import Count, Documents, Folder, Json, Output, Threads, layer_of, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, say, use_command
+from polyseme.cli.output import closing, emit, emit_json, neighbours_command, say, use_command
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme distil runs/mine -o runs/static"
 _TEXT = Group("How to read the corpus", sort_key=3)

@@ -19,7 +19,8 @@ from polyseme.cli.options import (
     typed_options,
     use_threads,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme evaluate runs/sentiment test.tsv -o evaluation"
 

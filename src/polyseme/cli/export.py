@@ -6,7 +6,8 @@ from pathlib import Path
 
 from polyseme.cli.completion import FormatName
 from polyseme.cli.options import Folder, Json, Threads, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme export runs/mine huggingface exported"
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from polyseme.cli.options import Folder, Json, Threads, positive, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, show
+from polyseme.cli.output import closing, emit, emit_json, show
+from polyseme.core.shell import command
 
 EXAMPLE = 'polyseme fill runs/mine "The weather was [MASK] that day."'
 _BAR_WIDTH = 20

@@ -28,7 +28,8 @@ from polyseme.cli.options import (
     read_settings,
     refuse_unused,
 )
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, emit, emit_json
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme finetune classify runs/mine --train train.tsv -o runs/sentiment"
 

@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Folder, Json, Threads, use_threads
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 
 EXAMPLE = 'polyseme follows runs/bert "It rained all day." "They stayed at home."'
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Group, Parameter
 
 from polyseme.cli.options import Folder, Json, Threads, positive, use_threads, written
-from polyseme.cli.output import closing, command, emit, emit_json, show
+from polyseme.cli.output import closing, emit, emit_json, show
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:

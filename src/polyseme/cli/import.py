@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from polyseme.cli.completion import Source
 from polyseme.cli.options import Json, Output, Threads, use_threads
-from polyseme.cli.output import closing, command, emit, emit_json, say, use_command
+from polyseme.cli.output import closing, emit, emit_json, say, use_command
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme import downloaded-model -o runs/theirs"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.cli.options import Folder, Json
-from polyseme.cli.output import closing, command, say, show, use_command
+from polyseme.cli.output import closing, say, show, use_command
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:

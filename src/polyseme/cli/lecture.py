@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json, Output, Threads, positive
-from polyseme.cli.output import closing, command, emit, emit_json, say
+from polyseme.cli.output import closing, emit, emit_json, say
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:

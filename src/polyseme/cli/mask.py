@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Json, Threads, use_threads
-from polyseme.cli.output import closing, command, say, show
+from polyseme.cli.output import closing, say, show
+from polyseme.core.shell import command
 
 EXAMPLE = 'polyseme mask ernie "Harry Potter is a series of novels."'
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, positive, use_threads
-from polyseme.cli.output import closing, command, show, use_command
+from polyseme.cli.output import closing, show, use_command
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme neighbours runs/mine good --top 5"
 

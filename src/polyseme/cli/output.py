@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from polyseme.core.shell import command, harmless
 
 if TYPE_CHECKING:
     from polyseme.core.result import Result
@@ -92,7 +93,6 @@ def show(result: Result, output: Path | None = None, lang: str = "en", json: boo
     Returns the files.
     """
     from polyseme.report import results
-    from polyseme.report.terminal import harmless
 
     if json:
         emit_json(result.document())
@@ -113,36 +113,6 @@ def say_cleaned(counts: Mapping[str, int]) -> None:
         say(f"note: {inside:,} lone carriage returns stand inside lines: lines end at \\n or \\r\\n alone")
     if counts:
         say("cleaned: " + ", ".join(f"{kind} {number:,}" for kind, number in counts.items()))
-
-
-def command(*words: object) -> str:
-    """Write a command so that it can be pasted into a shell.
-
-    Example:
-        >>> command("polyseme", "fill", "my run", "It is [MASK].")
-        "polyseme fill 'my run' 'It is [MASK].'"
-    """
-    typed = [str(word) for word in words]
-    for at, word in enumerate(words):
-        if isinstance(word, Path) and typed[at].startswith("-"):
-            typed[at] = f"./{word}"  # without ./ it would be read as an option
-    return " ".join(map(_quoted, typed))
-
-
-def _quoted(word: str) -> str:
-    """A word for a shell; of characters that a terminal obeys in place of showing them their numbers, as bash reads."""
-    from polyseme.report.terminal import harmless
-
-    if harmless(word) == word:  # bytes that are no UTF-8 among it: they are printed as they are
-        return shlex.quote(word)
-    shown = (
-        f"\\x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else harmless(c) for c in _escaped(word)
-    )
-    return f"$'{''.join(shown)}'"
-
-
-def _escaped(word: str) -> str:
-    return word.replace("\\", r"\\").replace("'", r"\'")
 
 
 def use_command(recipe: Mapping[str, Any], folder: Path) -> str:

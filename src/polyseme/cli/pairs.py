@@ -23,7 +23,8 @@ from polyseme.cli.options import (
     typed_options,
     use_threads,
 )
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme pairs runs/mine pairs.jsonl -o pairs"

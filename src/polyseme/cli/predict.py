@@ -23,7 +23,8 @@ from polyseme.cli.options import (
     text_or_file,
     use_threads,
 )
-from polyseme.cli.output import closing, command, say
+from polyseme.cli.output import closing, say
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme predict runs/sentiment reviews.txt -o predicted.jsonl"
 

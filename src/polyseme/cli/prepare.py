@@ -10,7 +10,8 @@ from cyclopts import Parameter
 
 from polyseme.cli.completion import Corpus
 from polyseme.cli.options import Documents, Json, Language, Output, positive, read_settings
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, emit, emit_json
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -26,8 +26,9 @@ from polyseme.cli.options import (
     read_budget,
     read_settings,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, neighbours_command, use_command
+from polyseme.cli.output import closing, emit, emit_json, neighbours_command, use_command
 from polyseme.core.ranks import declared
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme pretrain modernbert my-texts -o runs/mine --minutes 10"

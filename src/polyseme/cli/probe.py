@@ -19,7 +19,8 @@ from polyseme.cli.options import (
     read_options,
     use_threads,
 )
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme probe runs/mine entities.conll -o probes"

@@ -22,7 +22,8 @@ from polyseme.cli.options import (
     use_threads,
     written,
 )
-from polyseme.cli.output import closing, command, emit, emit_json, say, say_cleaned
+from polyseme.cli.output import closing, emit, emit_json, say, say_cleaned
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
-from polyseme.cli.output import closing, command, neighbours_command, show, use_command
+from polyseme.cli.output import closing, neighbours_command, show, use_command
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 
 EXAMPLE = "polyseme similarity runs/word2vec similar-words.tsv"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from polyseme.cli.options import Folder, Json
-from polyseme.cli.output import closing, command, emit, emit_json
+from polyseme.cli.output import closing, emit, emit_json
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme tidy runs/mine"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from polyseme.cli.options import Folder, Json, Threads, use_threads
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 
 EXAMPLE = 'polyseme tokenize runs/mine "It was an unbelievable day."'
 

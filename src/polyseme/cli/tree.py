@@ -7,7 +7,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme tree runs/classes good bad day"
 

@@ -18,7 +18,8 @@ from polyseme.cli.options import (
     positive,
     use_threads,
 )
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 
 EXAMPLE = "polyseme units runs/mine my-texts/000.txt -o units"
 

@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from polyseme.cli.options import Count, Encoding, Folder, Json, MaybeOutput, PageLanguage, positive
-from polyseme.cli.output import closing, command, show
+from polyseme.cli.output import closing, show
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
 EXAMPLE = "polyseme uses runs/mine good --limit 20"

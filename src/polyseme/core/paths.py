@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TypeAlias
@@ -27,17 +26,6 @@ def path_of(value: PathLike, name: str = "the path") -> Path:
         raise InputError(f"{name} must be a string or a Path", got=repr(value)[:80])
     path = Path(value)
     return path.expanduser() if path.parts[:1] == ("~",) and not path.exists() else path
-
-
-def typed(path: PathLike) -> str:
-    """A path as it is typed into a shell, for the command that an error names.
-
-    Example:
-        >>> typed(Path("my runs/bert"))
-        "'my runs/bert'"
-    """
-    word = str(path)
-    return shlex.quote(f"./{word}" if word.startswith("-") else word)
 
 
 def names_of(value: Paths, name: str = "the paths") -> list[str]:

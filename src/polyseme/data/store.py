@@ -47,7 +47,7 @@ import numpy.typing as npt
 from polyseme.core.arrays import IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import sha256_of, sync, sync_folder, write_atomic
-from polyseme.core.paths import typed
+from polyseme.core.shell import typed
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.tokenizers import Tokenizer
 

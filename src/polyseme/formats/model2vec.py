@@ -20,7 +20,7 @@ from torch import Tensor
 
 from polyseme.core.config import to_json
 from polyseme.core.files import new_folder, saving
-from polyseme.core.paths import typed
+from polyseme.core.shell import typed
 from polyseme.core.version import __version__
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.formats.huggingface.tokenizer import read_tokenizer

@@ -30,9 +30,9 @@ from torch import Tensor, nn
 from polyseme.core import registry
 from polyseme.core.entries import TaskEntry
 from polyseme.core.files import new_folder
-from polyseme.core.paths import typed
 from polyseme.core.protocols import DenseHead, TokenHead
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.shell import typed
 from polyseme.core.types import Batch, Encoding
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import CheckpointError, ConfigError

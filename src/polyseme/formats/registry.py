@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polyseme.core.config import suggest
-from polyseme.core.paths import typed
+from polyseme.core.shell import typed
 from polyseme.errors import ConfigError, InputError, RunError
 
 if TYPE_CHECKING:

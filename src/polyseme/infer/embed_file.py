@@ -26,8 +26,9 @@ import numpy as np
 from polyseme.core.arrays import Float32Array, IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, new_file, saving, sync, sync_folder, write_atomic
-from polyseme.core.paths import PathLike, path_of, typed
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.shell import typed
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, Interrupted, RunError
 from polyseme.infer.embed import Embedder, Layer, sparse_rows, windows
 from polyseme.infer.inputs import Truncated

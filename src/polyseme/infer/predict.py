@@ -25,8 +25,8 @@ import torch
 from polyseme.core import registry
 from polyseme.core.config import escaped
 from polyseme.core.files import make_folder, new_file, suffix_of
-from polyseme.core.paths import typed
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.shell import typed
 from polyseme.data.labelled import ExampleLoader
 from polyseme.data.wrapping import Wrapper
 from polyseme.errors import ConfigError, CorpusError, InputError, PolysemeError

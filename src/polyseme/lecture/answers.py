@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.shell import command
 from polyseme.infer.model import load
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
 from polyseme.lecture.four_tasks import adapted, first_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, heatmap
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -60,7 +61,10 @@ def _measure(room: Room) -> dict[str, Any]:
     shown = [_shown(row) for row in (best, none) if row is not None]
     path = file.test or file.train
     return {
-        "commands": [typed("predict", run, path, "--detail"), typed("evaluate", run, path)],
+        "commands": [
+            command("polyseme", "predict", run, path, "--detail"),
+            command("polyseme", "evaluate", run, path),
+        ],
         "figures": figures,
         "shown": shown,
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
 from polyseme.lecture.material import Labelled, labelled
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, Series, dots
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -76,7 +77,9 @@ def _measure(room: Room) -> dict[str, Any]:
         rows.append(
             {"task": task, "name": file.name, "metric": metric, "given": file.given, **value, "chance": least}
         )
-        commands.append(typed("finetune", task, room.path("bert"), "--train", file.train, "-o", run))
+        commands.append(
+            command("polyseme", "finetune", task, room.path("bert"), "--train", file.train, "-o", run)
+        )
     return {"commands": commands, "figures": figures, "rows": rows}
 
 

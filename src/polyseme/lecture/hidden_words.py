@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from polyseme.core.rng import Random
+from polyseme.core.shell import command
 from polyseme.infer.fill import fill
 from polyseme.infer.loaded import word_ids
 from polyseme.infer.mask import mask
 from polyseme.lecture.chapter import Chapter, Found, figure, mean_of, share_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -61,8 +62,8 @@ def _measure(room: Room) -> dict[str, Any]:
     ]
     return {
         "commands": [
-            typed("mask", room.path("bert"), sentences[0]),
-            typed("fill", room.path("bert"), shown[0]["text"]),
+            command("polyseme", "mask", room.path("bert"), sentences[0]),
+            command("polyseme", "fill", room.path("bert"), shown[0]["text"]),
         ],
         "figures": figures,
         "guesses": shown,

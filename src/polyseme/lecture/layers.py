@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
 from polyseme.lecture.material import spans_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Part
 from polyseme.report.probe import control_parts, layer_parts
@@ -44,7 +45,11 @@ def _measure(room: Room) -> dict[str, Any]:
     for task in document["tasks"].values():
         task.pop("by_text", None)
     train = next(iter(files.values()))[0]
-    return {"commands": [typed("probe", room.path("bert"), train)], "figures": figures, "probe": document}
+    return {
+        "commands": [command("polyseme", "probe", room.path("bert"), train)],
+        "figures": figures,
+        "probe": document,
+    }
 
 
 def _parts(found: Found, say: Speaker) -> list[Part]:

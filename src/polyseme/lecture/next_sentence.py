@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.infer.next_sentence import follows
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, Rule, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -53,7 +54,7 @@ def _measure(room: Room) -> dict[str, Any]:
     ]
     a, b = follow[0]
     return {
-        "commands": [typed("follows", room.path("bert"), a, b)],
+        "commands": [command("polyseme", "follows", room.path("bert"), a, b)],
         "figures": figures,
         "rates": rates,
         "shown": shown,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.cosines import cosines_chart
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part
@@ -29,7 +30,7 @@ def _measure(room: Room) -> dict[str, Any]:
         mean = sum(values) / max(1, len(values))
         figures.append(figure(name, measured(mean, (low, high), len(values)), of=run["name"], holds=holds))
     return {
-        "commands": [typed("cosines", room.path("onehot"), *words)],
+        "commands": [command("polyseme", "cosines", room.path("onehot"), *words)],
         "figures": figures,
         "cosines": result.document(),
     }

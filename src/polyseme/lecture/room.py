@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.model import load
@@ -19,7 +19,7 @@ from polyseme.train.pretrain import pretrain
 from polyseme.train.request import Budget, PretrainRequest
 from polyseme.train.run import RunDirectory
 
-__all__ = ["MINUTES", "MODELS", "Room", "typed"]
+__all__ = ["MINUTES", "MODELS", "Room"]
 
 MINUTES = 25.0
 """Of the whole lecture on two cores, where nobody says."""
@@ -158,7 +158,11 @@ class Room:
                 budget = self.budget(model)
                 option = ("--minutes", f"{budget.minutes:g}") if budget.minutes else ("--epochs", "1")
                 chosen = [f"--set={name}={value}" for name, value in _SETTINGS.get(model, {}).items()]
-                lines.append(typed("pretrain", model, *self.corpus, "-o", self.path(model), *option, *chosen))
+                lines.append(
+                    command(
+                        "polyseme", "pretrain", model, *self.corpus, "-o", self.path(model), *option, *chosen
+                    )
+                )
         return lines
 
     def identity(self, model: str) -> Any:
@@ -170,8 +174,3 @@ class Room:
     def file(self, name: str) -> Path:
         """Where a file that the lecture makes lies."""
         return self.folder / "files" / name
-
-
-def typed(*words: object) -> str:
-    """A command as it is typed."""
-    return "polyseme " + shlex.join(str(word) for word in words)

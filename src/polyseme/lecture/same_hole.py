@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from polyseme.core.rng import Random
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.holes import holes_page
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Part, Table, figures_of
@@ -41,7 +42,11 @@ def _measure(room: Room) -> dict[str, Any]:
     for run in document["runs"]:
         del run["cosines"]  # of every two words of all holes: the page shows the means
     return {
-        "commands": [typed("holes", room.path("bert"), *sentences[:3], "--against", room.path("word2vec"))],
+        "commands": [
+            command(
+                "polyseme", "holes", room.path("bert"), *sentences[:3], "--against", room.path("word2vec")
+            )
+        ],
         "figures": figures,
         "holes": document,
     }

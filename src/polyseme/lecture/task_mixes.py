@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
 from polyseme.lecture.material import Labelled, labelled
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, Series, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -48,7 +49,17 @@ def _measure(room: Room) -> dict[str, Any]:
     words = ["finetune", first.task, room.path("elmo"), "--train", first.train]
     return {
         "commands": [
-            typed(*words, "-o", "RUN2", "--feature-based", "--learning-rate", _RATE, "--seeds", _SEEDS)
+            command(
+                "polyseme",
+                *words,
+                "-o",
+                "RUN2",
+                "--feature-based",
+                "--learning-rate",
+                _RATE,
+                "--seeds",
+                _SEEDS,
+            )
         ],
         "figures": figures,
         "mixes": mixes,

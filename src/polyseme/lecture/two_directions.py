@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure, mean_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, Series, lines
 from polyseme.report.directions import directions_page
 from polyseme.report.language import Speaker
@@ -59,8 +60,8 @@ def _measure(room: Room) -> dict[str, Any]:
     ]
     return {
         "commands": [
-            typed("directions", room.path("elmo"), text),
-            typed("cosines", room.path("elmo"), "--word", word, "--layer", "all"),
+            command("polyseme", "directions", room.path("elmo"), text),
+            command("polyseme", "cosines", room.path("elmo"), "--word", word, "--layer", "all"),
         ],
         "figures": figures,
         "directions": directions(run, text).document(),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 from polyseme.lecture.chapter import Chapter, Found, figure
 from polyseme.lecture.material import marked_uses
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Either, Figure, Heading, Part, Table
 from polyseme.report.senses import map_chart, senses_parts
@@ -43,12 +44,14 @@ def _measure(room: Room) -> dict[str, Any]:
                 figure(name, over, of=of, against=0.0, percent=True),
                 figure("uses get the right sense", headline, of=of, percent=True),
             ]
-        found["commands"].append(typed("senses", room.path("word2vec"), file, *against))
+        found["commands"].append(command("polyseme", "senses", room.path("word2vec"), file, *against))
         found["labelled"] = result.document()
     if room.word is not None:
         drawn = uses(None, room.word, texts=list(room.corpus), limit=_DRAWN, seed=room.seed).uses
         found["own"] = senses(runs, drawn, seed=room.seed, reporter=room.reporter).document()
-        found["commands"].append(typed("senses", room.path("word2vec"), "--word", room.word, *against))
+        found["commands"].append(
+            command("polyseme", "senses", room.path("word2vec"), "--word", room.word, *against)
+        )
     if not found["commands"]:
         raise InputError(
             "no word of this text is told apart by the word before it",

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.shell import command
 from polyseme.infer.generate import generate
 from polyseme.lecture.chapter import Chapter, Found, figure, mean_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.attention import attention_parts
 from polyseme.report.charts import Axis, Rule, bars
 from polyseme.report.language import Speaker
@@ -55,7 +56,7 @@ def _measure(room: Room) -> dict[str, Any]:
         for j in range(values.shape[2])
     ]
     return {
-        "commands": [typed("attention", room.path("gpt"), whole)],
+        "commands": [command("polyseme", "attention", room.path("gpt"), whole)],
         "figures": [
             # the head was chosen on one half of the sentences and is judged on the other
             figure(

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.infer.mask import mask
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -44,7 +45,9 @@ def _measure(room: Room) -> dict[str, Any]:
     never = shares["ernie"]["value"] == 0 if shares["ernie"]["n"] else None
     name = "units that are hidden in part, of those that are touched"
     return {
-        "commands": [typed("mask", room.path("ernie"), shown["text"] if shown else passages[0])],
+        "commands": [
+            command("polyseme", "mask", room.path("ernie"), shown["text"] if shown else passages[0])
+        ],
         "figures": [
             figure(
                 name,

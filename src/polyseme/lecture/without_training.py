@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.infer.score import score_continuations
 from polyseme.infer.zero_shot import reply
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
 from polyseme.lecture.material import labelled
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Part, Table
 from polyseme.tasks.metrics.answers import score
@@ -69,7 +70,7 @@ def _measure(room: Room) -> dict[str, Any]:
         figures.append(figure(name, share_of(right), against=chance, percent=True))
     a, b, _ = pairs[0]
     return {
-        "commands": [typed("score", room.path("gpt"), b, "--context", a + join)],
+        "commands": [command("polyseme", "score", room.path("gpt"), b, "--context", a + join)],
         "figures": figures,
         "shown": shown,
         "answered": answered[:_SHOWN],

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.lecture.chapter import Chapter, Found, figure
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
 from polyseme.report.tree import tree_chart
@@ -36,7 +37,7 @@ def _measure(room: Room) -> dict[str, Any]:
     (vectors,) = compared.runs
     difference = vectors["difference"]
     return {
-        "commands": [typed("tree", room.path("word-classes"), *drawn)],
+        "commands": [command("polyseme", "tree", room.path("word-classes"), *drawn)],
         "figures": [
             figure(
                 "cosine in word2vec of words of one class, less that of words of others",

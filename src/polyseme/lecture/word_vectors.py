@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from polyseme.core.files import make_folder, write_atomic
+from polyseme.core.shell import command
 from polyseme.errors import InputError
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.neighbours import Neighbours, neighbours
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -41,14 +42,16 @@ def _measure(room: Room) -> dict[str, Any]:
     chance = _same_class_by_chance(list(known.values()))
     same = share_of([a == b for a, b in pairs])
     figures = [figure("nearest word is of the same word class", same, against=chance, percent=True)]
-    commands = [typed("neighbours", room.path("word2vec"), lists[0]["word"] if lists else "WORD")]
+    commands = [
+        command("polyseme", "neighbours", room.path("word2vec"), lists[0]["word"] if lists else "WORD")
+    ]
     file = _questions(room)
     if file is not None:
         chance = 1 / max(1, run.tokenizer.vocab_size)
         for ending, scores in analogy(run, file).sections.items():
             name = "analogies by the ending of a word, right"
             figures.append(figure(name, scores["cos_add"], of=f"-{ending}", against=chance, percent=True))
-        commands.append(typed("analogy", room.path("word2vec"), file))
+        commands.append(command("polyseme", "analogy", room.path("word2vec"), file))
     return {"commands": commands, "figures": figures, "lists": lists}
 
 

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from polyseme.core.shell import command
 from polyseme.data.store import PreparedCorpus
 from polyseme.infer.generate import generate
 from polyseme.infer.score import score
 from polyseme.lecture.chapter import Chapter, Found, figure, mean_of, share_of
-from polyseme.lecture.room import Room, typed
+from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
@@ -49,7 +50,11 @@ def _measure(room: Room) -> dict[str, Any]:
         figure("runs of four words that are copied, of real text", rows[1]["copied"], percent=True),
     ]
     return {
-        "commands": [typed("generate", room.path("gpt"), starts[0], "--temperature", 0.8, "--top-p", 0.95)],
+        "commands": [
+            command(
+                "polyseme", "generate", room.path("gpt"), starts[0], "--temperature", 0.8, "--top-p", 0.95
+            )
+        ],
         "figures": figures,
         "written": written,
         "real": real[_TEXTS : 2 * _TEXTS],

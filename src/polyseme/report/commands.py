@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.shell import command
 from polyseme.study.distil import DISTILLED
 from polyseme.study.grid import settings_of
 from polyseme.study.probing.targets import ProbeConfig
@@ -22,9 +22,9 @@ def run_command(run: RunDirectory) -> str | None:
     """What made a run: `polyseme import`, `distil`, `finetune` or `pretrain`; None where run.json does not say."""
     meta = run.meta
     if "imported" in meta and meta["imported"].get("kind") == DISTILLED:
-        return line(*DISTILLED.split(), meta["imported"]["path"], "-o", run.path)
+        return command(*DISTILLED.split(), meta["imported"]["path"], "-o", run.path)
     if "imported" in meta:
-        return line("polyseme", "import", meta["imported"].get("path", "DIR"), "-o", run.path)
+        return command("polyseme", "import", meta["imported"].get("path", "DIR"), "-o", run.path)
     if "adapted" in meta:
         adapted = meta["adapted"]
         words = [
@@ -39,7 +39,7 @@ def run_command(run: RunDirectory) -> str | None:
             words += ["--adapt", further["budget"].replace(" ", "")]
             words += [word for file in further["adapt_on"] for word in ("--adapt-on", file)]
         ways = {"feature_based": "--feature-based", "from_scratch": "--from-scratch"}
-        return line(*words, *(flag for key, flag in ways.items() if adapted[key]), "-o", run.path)
+        return command(*words, *(flag for key, flag in ways.items() if adapted[key]), "-o", run.path)
     return pretrain_command(meta, run.path)
 
 
@@ -70,7 +70,7 @@ def pretrain_command(meta: Mapping[str, Any], path: Path) -> str | None:
         words += ["--valid", file]
     for key, value in _differences(recipe):
         words += ["--set", f"{key}={value}"]
-    return line(*words)
+    return command(*words)
 
 
 def _differences(recipe: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -121,7 +121,7 @@ def finetune_command(task: Mapping[str, Any], run: Mapping[str, Any], seed: int,
         words += [f"--{option}", spec[option]] if spec.get(option, "auto") != "auto" else []
     for key, value in settings_of(spec["settings"], way, run["model"]).items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
-    return line(*words, "--seed", seed, "-o", output)
+    return command(*words, "--seed", seed, "-o", output)
 
 
 def probe_commands(document: Mapping[str, Any]) -> list[str]:
@@ -141,7 +141,7 @@ def probe_commands(document: Mapping[str, Any]) -> list[str]:
         if examples := task.get("examples", s["examples"]):
             words += ["--examples", str(examples)]
         words += ["--column", task["column"]] if task["column"] else []
-        lines.append(line(*words))
+        lines.append(command(*words))
     return lines
 
 
@@ -154,11 +154,11 @@ def study_commands(study: Mapping[str, Any], document: Mapping[str, Any]) -> lis
         if study["kind"] == "probe":
             made = probe_commands(found)
         elif study["kind"] == "senses":
-            made = [line(*_senses(spec, run, base))]
+            made = [command(*_senses(spec, run, base))]
         else:
-            made = [line(*_pairs(spec, run, base), *_scoring(found))]
+            made = [command(*_pairs(spec, run, base), *_scoring(found))]
         output = f"{study['name'].replace('.', '-')}-{place}"
-        lines += [f"{command} -o {output}" for command in made]
+        lines += [f"{one} -o {output}" for one in made]
     return lines
 
 
@@ -191,8 +191,3 @@ def _pairs(spec: Mapping[str, Any], run: str, base: Path) -> list[object]:
     words: list[object] = ["polyseme", "pairs", run, *(_file(base, name) for name in spec["files"])]
     words += ["--limit", spec["limit"]] if spec["limit"] is not None else []
     return [*words, *_columns(spec)]
-
-
-def line(*words: object) -> str:
-    """A command that can be pasted into a shell; paths are written short."""
-    return shlex.join(os.path.normpath(word) if isinstance(word, Path) else str(word) for word in words)

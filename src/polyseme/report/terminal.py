@@ -10,11 +10,12 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 
+from polyseme.core.shell import harmless
 from polyseme.report.figures import width
 from polyseme.report.parts import Commands, Heading, Notes, Part, Strip, Table, shown
 from polyseme.text.words import IDEOGRAPHS
 
-__all__ = ["NARROWEST", "fitting", "harmless", "text", "wrap"]
+__all__ = ["NARROWEST", "fitting", "text", "wrap"]
 
 NARROWEST = 40
 """Columns below which no terminal is believed to be."""
@@ -35,20 +36,6 @@ _CJK = f"\u2e80-\u33ff{IDEOGRAPHS}\uf900-\ufaff\uff00-\uffef"
 _INTERVAL = re.compile(r"\D{0,3}[\d.,]+ ?%? \([^()]*[…–][^()]*\)")
 _PIECE = re.compile(rf"(\s*)([{_CJK}][，。、；：！？）》」』”’…—]*|[^\s{_CJK}]+)")
 """Space and what follows it in one piece: a Chinese character with the marks that no line begins with, or a word."""
-
-
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Characters that a terminal obeys in place of showing them: escape sequences, and turns of the writing's direction."""
-
-
-def harmless(said: str) -> str:
-    r"""A text of which a terminal shows every character.
-
-    Example:
-        >>> print(harmless("red: \x1b[31m"))
-        red: \x1b[31m
-    """
-    return _COMMANDS.sub(lambda found: found[0].encode("unicode_escape").decode(), said)
 
 
 def text(parts: Sequence[Part], columns: int | None = None) -> str:

@@ -21,10 +21,11 @@ import torch
 
 from polyseme.core import registry
 from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from polyseme.core.paths import PathLike, path_of, typed
+from polyseme.core.paths import PathLike, path_of
 from polyseme.core.pauses import pause
 from polyseme.core.protocols import Encoder
 from polyseme.core.result import Result
+from polyseme.core.shell import typed
 from polyseme.data.examples import Example
 from polyseme.data.loader import collate, to_batch
 from polyseme.data.wrapping import Wrapper, shares

@@ -29,8 +29,9 @@ import torch
 from torch import Tensor
 
 from polyseme.core.arrays import BoolArray, Float32Array, Float64Array, IntArray
-from polyseme.core.paths import PathLike, Paths, path_of, typed
+from polyseme.core.paths import PathLike, Paths, path_of
 from polyseme.core.reporter import NullReporter, Reporter
+from polyseme.core.shell import typed
 from polyseme.errors import ConfigError, CorpusError, InputError, RunError
 from polyseme.formats.runs import Imported, write_run
 from polyseme.formats.word_vectors import tokenizer_of

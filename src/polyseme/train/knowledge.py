@@ -12,8 +12,8 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.files import sha256_of, write_atomic
-from polyseme.core.paths import typed
 from polyseme.core.reporter import Reporter
+from polyseme.core.shell import typed
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import CheckpointError, ConfigError
 from polyseme.text.lexicon import Entry

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from polyseme.core.files import locked
-from polyseme.core.paths import typed
 from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
+from polyseme.core.shell import typed
 from polyseme.core.version import __version__
 from polyseme.data.prepare import TRAINING, Progress, cleaning_lines, prepare, unknown_note, unknown_share
 from polyseme.data.store import PreparedCorpus, is_store

@@ -20,8 +20,8 @@ from typing import Any
 
 from polyseme.core import registry
 from polyseme.core.files import write_atomic
-from polyseme.core.paths import typed
 from polyseme.core.reporter import Reporter
+from polyseme.core.shell import typed
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.labelled.opening import files_of
 from polyseme.train.build import corpus_learner

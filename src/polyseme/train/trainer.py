@@ -18,10 +18,10 @@ from typing import Any
 from torch import Tensor
 
 from polyseme.core.counts import short_count
-from polyseme.core.paths import typed
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.sharing import Pace, Sharing
+from polyseme.core.shell import typed
 from polyseme.core.types import Batch
 from polyseme.errors import CheckpointError, CorpusError, Interrupted, TrainingError
 from polyseme.train import checkpoint, distributed, milestones

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.cli.output import closing, command, emit_json
+from polyseme.cli.output import closing, emit_json
+from polyseme.core.shell import command
 
 
 def test_commands_can_be_pasted() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from polyseme.core.paths import names_of, path_of, typed
+from polyseme.core.paths import names_of, path_of
+from polyseme.core.shell import typed
 from polyseme.data.store import PreparedCorpus
 from polyseme.errors import InputError, PolysemeError
 from polyseme.formats.registry import import_model

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from polyseme.core import registry
-from polyseme.core.paths import typed
+from polyseme.core.shell import typed
 from polyseme.errors import ConfigError
 from polyseme.formats.huggingface.family import TASKS, Family, refused
 from polyseme.formats.runs import Opened
