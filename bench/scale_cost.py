@@ -2,6 +2,7 @@
 
     python bench/scale_cost.py                      # to 1e11 tokens to read, to 1e7 to prepare; some minutes
     python bench/scale_cost.py --prepare 1e8        # text of 450 MB is written and prepared, too
+    python bench/scale_cost.py --near 1e5 1e6       # only: near-duplicates among so many documents of 60 words
 
 Stores of up to 1e11 tokens are one shard of sixteen million random tokens under many names, which is all that opening
 and the row plan can tell. Every measurement is of a fresh process: seconds after its imports to the first row of the
@@ -148,6 +149,35 @@ def write_text(path: Path, tokens: int) -> int:
     return path.stat().st_size
 
 
+def near_duplicates(folder: str, documents: int, most: int = 20_000) -> None:
+    """Make the sketches of made-up documents, find those that nearly repeat an earlier one, and print what it took.
+
+    A fifth of the documents is an earlier one with another last word.
+    """
+    from polyseme.data.making import SketchFiles
+    from polyseme.text.near import near_duplicates
+
+    random, sketching = np.random.default_rng(0), 0.0
+    words = np.array([f"w{n:x}" for n in range(30_000)])
+    pieces = []
+    for first in range(0, documents, most):
+        n = min(most, documents - first)
+        texts = words[random.integers(0, len(words), (n, 60))]
+        again = np.flatnonzero(random.random(n) < 0.2)
+        again = again[again > n // 20]
+        texts[again] = texts[random.integers(0, n // 20, len(again))]
+        texts[again, 59] = words[random.integers(0, len(words), len(again))]
+        joined = [" ".join(text) for text in texts]
+        start = time.process_time()
+        pieces.append(SketchFiles(Path(folder) / f"{len(pieces):05d}.bin"))
+        pieces[-1].write(joined)
+        sketching += time.process_time() - start
+    start = time.process_time()
+    found = sum(len(places) for _, places in near_duplicates(pieces))
+    spent = time.process_time() - start
+    print(json.dumps({"sketching": sketching, "seconds": spent, "found": found, "bytes": peak()}))
+
+
 def fresh(function: str, *arguments: object) -> dict[str, float]:
     """What a function of this file prints in a process of its own."""
     code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import scale_cost; "
@@ -187,8 +217,25 @@ def main() -> None:
         "--prepare", type=float, default=1e7, help="tokens of the largest text that is prepared"
     )
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--near", type=float, nargs="+", help="documents; nothing else is measured")
     options = parser.parse_args()
     cases: list[dict[str, object]] = []
+    if options.near:
+        print(
+            f"{'documents':>10}{'sketches: µs each':>19}{'merging: µs each':>18}{'dropped':>9}{'peak MiB':>10}"
+        )
+        for size in map(int, options.near):
+            with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
+                took = fresh("near_duplicates", name, size)
+            each = [took[part] / size * 1e6 for part in ("sketching", "seconds")]
+            memory = took["bytes"] / 2**20
+            print(
+                f"{size:>10,}{each[0]:>19.0f}{each[1]:>18.0f}{took['found']:>9,.0f}{memory:>10.0f}",
+                flush=True,
+            )
+            cases.append({"case": f"near {size:g} documents", "ours": sum(each), "unit": "µs", "MiB": memory})
+        print(json.dumps({"bench": "scale_cost", "cases": cases}))
+        return
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
         print(f"{'preparing, tokens':>18}{'MB/s of a core':>16}{'bytes a token':>15}{'peak MiB':>10}")

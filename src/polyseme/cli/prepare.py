@@ -36,7 +36,7 @@ def run(
     settings: Annotated[list[str] | None, Parameter(name="--set")] = None,
     workers: int | None = None,
     resume: bool = False,
-    shard_mb: float = 64,
+    shard_mb: float | None = None,
     engine: Literal["local", "ray", "datatrove"] = "local",
     address: str | None = None,
     json: Json = False,
@@ -59,7 +59,7 @@ def run(
         settings: key=value as for pretrain, repeatable: text.valid_share=0.1, tokenizer.lowercase=false.
         workers: processes; all cores when absent.
         resume: go on with what an interrupted or killed command left: only the pieces that are missing are made.
-        shard_mb: megabytes of text of a shard; a text of more is made in shards, each of them by one process.
+        shard_mb: megabytes of text of a shard, 64 when absent; a text of more is made in shards, each by one process.
         engine: what makes the shards: local processes, ray, or datatrove (extras of these names).
         address: of a Ray cluster, such as ray://HOST:10001; Ray on this machine when absent.
         json: print what was written as one JSON document.
@@ -78,6 +78,7 @@ def run(
     from polyseme.data.sharding import Sharding
     from polyseme.report.run_summary import corpus_text
     from polyseme.text.config import TextConfig
+    from polyseme.text.pieces import PIECE
     from polyseme.train.signals import interruptible
 
     text = TextConfig.of(
@@ -91,9 +92,8 @@ def run(
         },
         "the options of prepare",
     )
-    sharding = Sharding(
-        engine_named(engine, workers or default_threads(), address), max(1, round(shard_mb * 2**20)), resume
-    )
+    piece = PIECE if shard_mb is None else max(1, round(shard_mb * 2**20))
+    sharding = Sharding(engine_named(engine, workers or default_threads(), address), piece, resume)
     with interruptible(output, "the same command again, with --resume"), reporting() as reporter:
         store = prepare(
             list(corpus),

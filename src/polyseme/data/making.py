@@ -4,7 +4,9 @@
     piece: files and parts of files ──┴──► stage "keys":   WORK/keys/00000.bin   key and place of its documents, sorted
                                       └──► stage "shards": WORK/shards/00000/    a small store, and shard.json
 
-Both are written beside their place and renamed, so they are whole or absent; what is there is not made again. A task
+For near-duplicates the sketches of the documents are beside their keys (text/near.py).
+
+All are written beside their place and renamed, so they are whole or absent; what is there is not made again. A task
 and its answer are JSON: any engine (engines.py) can carry them to any process. An answer says what was made, or which
 error of ours was met.
 """
@@ -14,7 +16,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from array import array
+from collections import deque
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +27,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 
 import polyseme.errors as errors
 from polyseme.core.files import new_file, new_folder
@@ -34,13 +39,11 @@ from polyseme.errors import CorpusError, PolysemeError, RunError
 from polyseme.text.clean import CleaningReport
 from polyseme.text.config import TextConfig
 from polyseme.text.corpus import Corpus, Fingerprint, is_heldout
+from polyseme.text.near import BANDS, ROW, SKETCH, bands_of, sketches_of
 from polyseme.text.sources import SourceFile
 
 MOST_TOKENS = 1 << 28
 """Tokens of a split of a shard; a piece that holds more, as a compressed file may, becomes several."""
-
-KEY = np.dtype([("key", "<u8"), ("place", "<u4")])
-"""A document: the hash of its text, and which one of its piece it is."""
 
 _BATCH = 1 << 18  # characters
 _LENGTHS = (64, 128, 256, 512, 1024, 2048)
@@ -156,20 +159,62 @@ def _corpus(task: Task) -> Corpus:
 
 
 def make_keys(task: Task) -> dict[str, Any]:
-    """Write the keys of a piece's documents, sorted, with their places.
+    """Write the keys of a piece's documents, sorted, with their places; for near-duplicates also their sketches.
 
     Raises:  CorpusError: a file is damaged.   StorageError: the disk refuses.
     """
     path = Path(task.work) / "keys" / f"{task.number:05d}.bin"
     if not path.is_file():
-        corpus = _corpus(task)
-        keys = np.fromiter((d.key for d in corpus.documents_of_piece(CleaningReport())), np.uint64)
+        keys = array("Q")
+
+        def texts() -> Iterator[str]:
+            for document in _corpus(task).documents_of_piece(CleaningReport()):
+                keys.append(document.key)
+                yield document.text
+
+        if _plan(Path(task.work))["text"]["deduplicate"] == "near":
+            SketchFiles(path).write(texts())
+        else:
+            deque(texts(), 0)
         order = np.argsort(keys, kind="stable")
-        found = np.empty(len(keys), KEY)
-        found["key"], found["place"] = keys[order], order
+        found = np.empty(len(keys), ROW)
+        found["key"], found["place"] = np.array(keys, np.uint64)[order], order
         with new_file(path) as file:
             file.write(found.data)
-    return {"documents": path.stat().st_size // KEY.itemsize, "tokens": 0}
+    return {"documents": path.stat().st_size // ROW.itemsize, "tokens": 0}
+
+
+class SketchFiles:
+    """The sketches of a piece and their bands (text/near.py), beside the file of its keys."""
+
+    def __init__(self, keys: Path) -> None:
+        self._sketches, self._bands = keys.with_suffix(".sketches"), keys.with_suffix(".bands")
+
+    def write(self, texts: Iterable[str]) -> None:
+        """Raises:  StorageError: the disk refuses."""
+        with new_file(self._sketches) as file:
+            for sketches in sketches_of(texts):
+                file.write(sketches.data)
+        with new_file(self._bands) as file:
+            for run in bands_of(mapped(self._sketches, SKETCH)):
+                file.write(run.data)
+
+    def band(self, number: int) -> npt.NDArray[Any]:
+        """See `Run`."""
+        runs = mapped(self._bands, ROW)
+        run: npt.NDArray[Any] = runs.reshape(BANDS, -1)[number] if len(runs) else runs
+        return run
+
+    def sketches(self, rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """See `Run`. The file is mapped for this alone, so that memory does not grow with what was read of it."""
+        found: npt.NDArray[Any] = mapped(self._sketches, SKETCH)[rows]
+        return found
+
+
+def mapped(path: Path, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """An array on the disk."""
+    found: npt.NDArray[Any] = np.memmap(path, dtype, mode="r") if path.stat().st_size else np.empty(0, dtype)
+    return found
 
 
 @dataclass
@@ -219,8 +264,11 @@ def _batches(
     task: Task, corpus: Corpus, report: CleaningReport, valid_share: float
 ) -> Iterator[tuple[str, _Batch]]:
     """Batches of documents, each of one split."""
-    dropped = Path(task.work) / "drops" / f"{task.number:05d}.bin"
-    places = frozenset(np.fromfile(dropped, "<u4").tolist()) if dropped.is_file() else frozenset()
+    places: dict[int, str] = {}
+    for kind in ("near_duplicate", "duplicate"):  # a document that is both repeats another exactly
+        dropped = Path(task.work) / "drops" / kind / f"{task.number:05d}.bin"
+        if dropped.is_file():
+            places |= dict.fromkeys(np.fromfile(dropped, "<u4").tolist(), kind)
     heldout = frozenset() if task.split else _heldout_keys(Path(task.work))
     waiting = {split: _Batch() for split in SPLITS}
     for document in corpus.documents_of_piece(report, places):

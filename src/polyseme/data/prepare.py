@@ -101,8 +101,8 @@ def prepare(
         minimum_valid_tokens: of fewer held-out tokens it is kept that figures on them mean nothing.
         lower_min_count: of a small text keep rarer words than the tokenizer's min_count asks for, where else more
             than a fifth of its tokens would be unknown; that is said in "notes" of store.json.
-        sharding: of a text of several pieces make a store in shards. Not where sources have shares or near-duplicates
-            are removed, for which all of the text is read in its order.
+        sharding: of a text of several pieces make a store in shards. Not where sources have shares, for which all of
+            the text is read in its order.
         progress: called several times a megabyte, or after every piece of a text in shards.
 
     Raises:  CorpusError: no text, or all of it is held out; name other text. A source with a share has none.
@@ -170,7 +170,7 @@ def prepare(
             "minimum_valid_tokens": minimum_valid_tokens,
         }
 
-    if sharding is not None and not corpus.shares and text.deduplicate != "near":
+    if sharding is not None and not corpus.shares:
         cuts = cut(corpus, heldout, sharding.piece)
         if len(cuts) > 1:
             given = tokenizer.model_dump(mode="json") if isinstance(tokenizer, TokenizerConfig) else None

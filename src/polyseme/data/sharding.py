@@ -13,7 +13,6 @@ Where a piece cannot be read the others are made all the same, and kept.
 
 from __future__ import annotations
 
-import bisect
 import hashlib
 import json
 import shutil
@@ -21,7 +20,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,19 +29,18 @@ import numpy.typing as npt
 from polyseme.core.config import to_json
 from polyseme.core.files import locked, make_folder, saving, sha256_of, sync_folder, write_atomic
 from polyseme.data.engines import Engine
-from polyseme.data.making import KEY, MOST_TOKENS, Task, error_of, shards_made
+from polyseme.data.making import MOST_TOKENS, SketchFiles, Task, error_of, mapped, shards_made
 from polyseme.data.store import SHARD, SPLITS, PreparedCorpus, is_store, write_meta
 from polyseme.errors import CorpusError, RunError
 from polyseme.text.clean import CleaningReport
 from polyseme.text.corpus import Corpus, Fingerprint
+from polyseme.text.near import ROW, merged, near_duplicates
 from polyseme.text.pieces import PIECE, pieces
 from polyseme.text.sources import SourceFile
 from polyseme.text.tokenizers import Tokenizer
 
 _PLANNING = ("unknown", "valid_share", "of_many", "valid_text", "most_tokens", "minimum_valid_tokens", "cuts")
 """What plan.json says that store.json need not."""
-
-_RANGE = 1 << 20  # documents whose keys are compared at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +105,8 @@ def prepare_in_shards(
                 for number, (split, files) in enumerate(cuts)
             ]
             known = _planned(work, asked, plan, corpus, heldout, how, tasks)
-            if known["text"]["deduplicate"] == "exact":
-                _drop_duplicates(work, tasks, how.engine, listen)
+            if known["text"]["deduplicate"] != "none":
+                _drop_duplicates(work, tasks, known["text"]["deduplicate"] == "near", how.engine, listen)
             _run("shards", tasks, work, how.engine, listen)
             _seal(work, tasks, corpus, heldout, started)
         with saving(folder):
@@ -122,6 +119,16 @@ def prepare_in_shards(
             work.rename(folder)
             sync_folder(folder.parent)
     return PreparedCorpus.open(folder)
+
+
+def partial_of(folder: Path) -> Path:
+    """Where a store in shards is made before it takes the place `folder`."""
+    return folder.parent / f".{folder.name}.partial"
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether there is something of a store in shards to go on with."""
+    return (partial_of(folder) / "plan.json").is_file()
 
 
 def _finished(folder: Path, asked: str) -> PreparedCorpus:
@@ -144,8 +151,8 @@ def _work_folder(folder: Path, resume: bool) -> Iterator[Path]:
             where=folder,
             fix="name another folder, or delete this one first",
         )
-    work = folder.parent / f".{folder.name}.partial"
-    if (work / "plan.json").is_file() and not resume:
+    work = partial_of(folder)
+    if is_unfinished(folder) and not resume:
         raise RunError(
             "an unfinished preparation of this store is there",
             where=work,
@@ -195,7 +202,7 @@ def _planned(
             shutil.rmtree(work / "shards" / f"{number:05d}", ignore_errors=True)
         write_atomic(path, to_json({**known, "cuts": cuts}).encode())
         return known
-    corpus.samples_past_damage = True  # where all is read it is met again, and its piece named
+    corpus.in_pieces = True  # damage is met again where all is read, and its piece named
     known = {
         "request": asked,
         "of_many": corpus.of_many,
@@ -251,48 +258,36 @@ def _run(stage: str, tasks: Sequence[Task], work: Path, engine: Engine, listen: 
         )
 
 
-def _drop_duplicates(work: Path, tasks: Sequence[Task], engine: Engine, listen: Listener) -> None:
-    """Write, for every piece, the places of documents whose text came before, in it or in an earlier piece."""
+def _drop_duplicates(work: Path, tasks: Sequence[Task], near: bool, engine: Engine, listen: Listener) -> None:
+    """Write, for every piece, the places of documents whose text came before, in it or in an earlier piece.
+
+    Args:
+        near: those that nearly repeat an earlier one, too.
+    """
     if (work / "drops").is_dir():
         return
     _run("keys", tasks, work, engine, listen)
     making = work / "drops.partial"
     shutil.rmtree(making, ignore_errors=True)
-    make_folder(making)
     for split in ("valid", ""):
         numbers = [task.number for task in tasks if task.split == split]
-        runs = [_mapped(work / "keys" / f"{number:05d}.bin") for number in numbers]
-        for piece, places in _repeated(runs) if runs else ():
-            with saving(making), (making / f"{numbers[piece]:05d}.bin").open("ab") as file:
-                file.write(places.astype("<u4").tobytes())
+        keys = [work / "keys" / f"{number:05d}.bin" for number in numbers]
+        dropped = {"duplicate": _repeated([mapped(path, ROW) for path in keys])}
+        if near:
+            dropped["near_duplicate"] = near_duplicates([SketchFiles(path) for path in keys])
+        for kind, found in dropped.items():
+            make_folder(making / kind)
+            for piece, places in found if keys else ():
+                with saving(making), (making / kind / f"{numbers[piece]:05d}.bin").open("ab") as file:
+                    file.write(places.astype("<u4").tobytes())
     with saving(making):
         making.rename(work / "drops")
 
 
-def _mapped(path: Path) -> npt.NDArray[Any]:
-    return np.memmap(path, KEY, mode="r") if path.stat().st_size else np.empty(0, KEY)
-
-
 def _repeated(runs: Sequence[npt.NDArray[Any]]) -> Iterator[tuple[int, npt.NDArray[np.uint32]]]:
-    """The documents of runs sorted by key that have a key of an earlier one: (number of the run, places in its piece).
-
-    A range of keys at a time, so that memory does not grow with the documents. Keys are hashes, so ranges of equal
-    width hold equally many.
-    """
-    parts = max(1, -(-sum(map(len, runs)) // _RANGE))
-    bounds = [2**64 * part // parts for part in range(parts + 1)]
-    for low, high in pairwise(bounds):
-        found = []
-        for run in runs:
-            begin, end = (
-                bisect.bisect_left(run, bound, key=lambda row: int(row["key"])) for bound in (low, high)
-            )
-            found.append(np.array(run[begin:end]))
-        number = np.repeat(np.arange(len(runs)), [len(part) for part in found])
-        rows = np.concatenate(found)
-        order = np.argsort(rows["key"], kind="stable")  # of equal keys the earliest comes first
-        keys = rows["key"][order]
-        again = order[1:][keys[1:] == keys[:-1]]
+    """The documents of runs of keys that have a key of an earlier one: (number of the run, places in its piece)."""
+    for number, rows in merged(runs):
+        again = np.flatnonzero(rows["key"][1:] == rows["key"][:-1]) + 1
         for piece in np.unique(number[again]).tolist():
             yield piece, rows["place"][again[number[again] == piece]]
 

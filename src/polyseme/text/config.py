@@ -22,7 +22,8 @@ class TextConfig(Config):
         sentences: "auto" finds where they end (sentences.py); "line" = each line is one, such as a turn of a dialogue.
         field: of the records in .jsonl files, which holds the text; "messages.message" goes into lists and joins lines.
         normalize: Unicode normal form.
-        deduplicate: remove documents that were seen before (see `Deduplicator` in corpus.py).
+        deduplicate: remove documents that were seen before. "exact": of equal cleaned texts (64-bit BLAKE2b) the first
+            stays. "near": also of those that nearly repeat each other (near.py).
         valid_share: share of the documents that are held out, chosen by hash; at least one of several, unless it is 0.
         language: "en", "zh", or "auto" to tell by the share of Chinese characters.
     """

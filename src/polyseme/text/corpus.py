@@ -12,23 +12,25 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from polyseme.core.files import suffix_of
 from polyseme.core.paths import Paths, names_of
 from polyseme.core.rng import Random
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import CorpusError
 from polyseme.text.articles import article_pieces, begins_with_article, is_extracted
 from polyseme.text.builtin import BUILTINS, LANGUAGES
 from polyseme.text.clean import CleaningReport, clean
 from polyseme.text.config import TextConfig
 from polyseme.text.document_rule import choose_mode
 from polyseme.text.labelled.datasets import arrow_rows
+from polyseme.text.near import check_rensa, near_duplicates_of
 from polyseme.text.records import record_pieces, row_pieces, table_pieces
 from polyseme.text.shares import read_shares, words_allowed
 from polyseme.text.sources import (
@@ -42,15 +44,14 @@ from polyseme.text.sources import (
     read_text,
 )
 from polyseme.text.split import Mode, Piece, split
-from polyseme.text.words import cjk_share, word_spans
+from polyseme.text.words import cjk_share
 
-__all__ = ["Corpus", "Deduplicator", "Document", "Fingerprint", "is_heldout"]
+__all__ = ["Corpus", "Document", "Fingerprint", "is_heldout"]
 
 Unit = Literal["character", "line", "record"]
 Rule = Literal["blank", "file", "line", "heading", "record", "row", "article", "built-in"]
 MANY_FILES = 5
 """Files of a corpus from which on a short one is more likely an article than a collection of them."""
-_PERMUTATIONS, _BANDS, _THRESHOLD, _SHINGLE, _SEED = 128, 16, 0.8, 5, 1  # of MinHash
 _CHINESE_SHARE = 0.2  # of the letters: with more the corpus counts as Chinese
 
 
@@ -109,56 +110,6 @@ class Fingerprint:
         return f"{self._count:08x}{self._sum:032x}"
 
 
-class Deduplicator:
-    """Remembers documents; the first of equal ones stays.
-
-    Args:
-        mode: "none"; "exact": the cleaned texts are equal (64-bit BLAKE2b; 8 bytes and some overhead of memory a
-            document); "near": also those whose sets of 5-word shingles (Chinese: 5 characters) overlap by an estimated
-            Jaccard similarity of 0.8 or more: 128 MinHash permutations in 16 bands of 8 rows, which propose a pair of
-            similarity 0.8 with probability 0.95 and one of 0.5 with 0.06; the estimate then decides. About 1 KB of
-            memory a document.
-
-    Raises:  ConfigError: "near" without the package rensa.
-    """
-
-    def __init__(self, mode: Literal["none", "exact", "near"]) -> None:
-        self.mode = mode
-        self._keys: set[int] = set()
-        self._hashes: list[Any] = []
-        if mode == "near":
-            try:
-                from rensa import RMinHashLSH
-            except ImportError:
-                raise ConfigError(
-                    "near-duplicate removal needs the package rensa", fix="pip install rensa"
-                ) from None
-            self._index = RMinHashLSH(_THRESHOLD, _PERMUTATIONS, _BANDS)
-
-    def seen(self, key: int, text: str) -> str | None:
-        """ "duplicate" or "near_duplicate" if such a document came before, else None and it is remembered."""
-        if self.mode == "none":
-            return None
-        if key in self._keys:
-            return "duplicate"
-        self._keys.add(key)
-        return "near_duplicate" if self.mode == "near" and self._resembles(text) else None
-
-    def _resembles(self, text: str) -> bool:
-        from rensa import RMinHash
-
-        words = [text[start:end].lower() for start, end in word_spans(text, "en")]
-        if len(words) < _SHINGLE:
-            return False  # too short to resemble anything
-        sketch = RMinHash(_PERMUTATIONS, _SEED)
-        sketch.update([" ".join(words[i : i + _SHINGLE]) for i in range(len(words) - _SHINGLE + 1)])
-        if any(sketch.jaccard(self._hashes[other]) >= _THRESHOLD for other in self._index.query(sketch)):
-            return True
-        self._index.insert(len(self._hashes), sketch)
-        self._hashes.append(sketch)
-        return False
-
-
 class Corpus:
     """Text that the user named.
 
@@ -169,7 +120,8 @@ class Corpus:
         piece: of what was named, these files or parts of files alone; nothing else is looked for.
         of_many: whether what was named are many files; by default they are counted.
 
-    Raises:  CorpusError: something named is missing, binary or empty.  ConfigError: shares that cannot be.
+    Raises:  CorpusError: something named is missing, binary or empty.
+             ConfigError: shares that cannot be, or near-duplicates are to go and rensa is not there.
     Example:
         >>> corpus = Corpus(["python-docs"], TextConfig())
         >>> next(corpus.documents(CleaningReport())).source
@@ -185,6 +137,8 @@ class Corpus:
         of_many: bool | None = None,
     ) -> None:
         self.config = config or TextConfig()
+        if self.config.deduplicate == "near":
+            check_rensa()
         self.found = CleaningReport()
         shares: list[float] = []
         if piece is None:
@@ -195,7 +149,8 @@ class Corpus:
         self.files: tuple[SourceFile, ...] = tuple(piece)
         self.of_many = len(self.files) >= MANY_FILES if of_many is None else of_many
         self._sources = sources
-        self.samples_past_damage = False  # a sample leaves out what is damaged, since all is read later
+        # it will be read piece by piece: a sample leaves out what is damaged, and shares alone tell what is held out
+        self.in_pieces = False
         parts = {name: part for part, name in reversed(list(enumerate(sources)))}
         self._part = {str(file.path): parts.get(file.origin, 0) for file in self.files}
         self._check_shares()
@@ -241,17 +196,20 @@ class Corpus:
         Raises:  CorpusError: a file is damaged, or there is no text in all of them.
         """
         report.merge(self.found)
-        memory = Deduplicator(self.config.deduplicate)
+        known: set[int] | None = None if self.config.deduplicate == "none" else set()
         kept: Counter[str] = (
             Counter()
         )  # of this pass: to tell what is held out may take another one, within it
-        for document in self._read(self.files, report):
-            again = memory.seen(document.key, document.text)
-            if again is not None:
-                report.add(again, 1, f"{document.source}, document {document.index}")
+        for place, document in enumerate(self._read(self.files, report)):
+            if known is not None and document.key in known:
+                report.add("duplicate", 1, f"{document.source}, document {document.index}")
+            elif self.config.deduplicate == "near" and place in self._near_duplicates:
+                report.add("near_duplicate", 1, f"{document.source}, document {document.index}")
             else:
                 kept[document.origin] += 1
                 yield document
+            if known is not None:
+                known.add(document.key)
         self._kept = kept
         if not kept:
             raise CorpusError(
@@ -262,19 +220,25 @@ class Corpus:
                 fix="name files with text",
             )
 
+    @cached_property
+    def _near_duplicates(self) -> set[int]:
+        """The places, among all documents that are read, of those that nearly repeat an earlier one; reads them all."""
+        return near_duplicates_of(document.text for document in self._read(self.files, CleaningReport()))
+
     def documents_of_piece(
-        self, report: CleaningReport, dropped: Set[int] = frozenset()
+        self, report: CleaningReport, dropped: Mapping[int, str] = MappingProxyType({})
     ) -> Iterator[Document]:
         """All documents of a piece of a corpus, cleaned; there may be none.
 
         Args:
-            dropped: by their places in the piece, from 0, those that came before in the corpus.
+            dropped: by their places in the piece, from 0, those that came before in the corpus, and as what each is to
+                be counted.
         Raises:  CorpusError: a file is damaged.
         """
         kept: Counter[str] = Counter()
         for place, document in enumerate(self._read(self.files, report)):
             if place in dropped:
-                report.add("duplicate", 1, f"{document.source}, document {document.index}")
+                report.add(dropped[place], 1, f"{document.source}, document {document.index}")
             else:
                 kept[document.origin] += 1
                 yield document
@@ -285,7 +249,9 @@ class Corpus:
 
         By the share; where no document's key is below it, and the documents differ, the lowest key is.
         """
-        return is_heldout(key, self.config.valid_share) or key == self._lowest_of_few
+        if is_heldout(key, self.config.valid_share):
+            return True
+        return not self.in_pieces and key == self._lowest_of_few
 
     @cached_property
     def _lowest_of_few(self) -> int | None:
@@ -327,7 +293,7 @@ class Corpus:
             part = share * size / max(1, estimated_bytes(file)) if self.shares else share
             keep = max(part, 0.125) if size > 1_000_000 else part
             documents = self._read([file], CleaningReport())
-            for document in _up_to_damage(documents) if self.samples_past_damage else documents:
+            for document in _up_to_damage(documents) if self.in_pieces else documents:
                 if part == 1.0:
                     yield document
                 elif left <= 0:

@@ -16,12 +16,15 @@ from typing import Any
 
 import torch
 
+from polyseme.core.cores import default_threads
 from polyseme.core.files import locked
 from polyseme.core.ranks import job, restarted
 from polyseme.core.reporter import Reporter
 from polyseme.core.shell import typed
 from polyseme.core.version import __version__
+from polyseme.data.engines import engine_named
 from polyseme.data.prepare import TRAINING, Progress, cleaning_lines, prepare, unknown_note, unknown_share
+from polyseme.data.sharding import Sharding, is_unfinished, partial_of
 from polyseme.data.store import PreparedCorpus, is_store
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeError, RunError
 from polyseme.text.clean import CleaningReport
@@ -197,12 +200,14 @@ def only_one_trains(path: Path) -> Iterator[bool]:
 def forgotten_if_it_fails(run: RunDirectory, resumed: bool) -> Iterator[None]:
     """A run that cannot start leaves nothing behind, so that the corrected command just works.
 
-    A whole store stays, since the same command uses it again, unless the request or the text is wrong.
+    A whole store stays, since the same command uses it again, unless the request or the text is wrong. So do the shards
+    of an unfinished one, unless the request is.
     """
     try:
         yield
     except BaseException as error:
-        keeps = is_store(run.path / "store") and not isinstance(error, ConfigError | CorpusError)
+        keeps = is_unfinished(run.path / "store") and not isinstance(error, ConfigError)
+        keeps |= is_store(run.path / "store") and not isinstance(error, ConfigError | CorpusError)
         if not resumed and not keeps and distributed.rank() == 0:
             forget(run)
         raise
@@ -212,6 +217,7 @@ def forget(run: RunDirectory) -> None:
     """Remove what a run made that did not begin, and its folder if nothing else is there."""
     for folder in ("store", "resume", "tensorboard", *((ADAPTED,) if "adapted" in run.meta else ())):
         shutil.rmtree(run.path / folder, ignore_errors=True)
+    shutil.rmtree(partial_of(run.path / "store"), ignore_errors=True)
     knowledge = [f"{name}.tsv" for name in run.meta.get("knowledge", {})]
     for name in (*knowledge, ADAPTED_TEXTS, "tokenizer.json", "metrics.jsonl", "run.json", ".lock"):
         with suppress(OSError):
@@ -429,6 +435,7 @@ def _make(
         tokenizer=tokenizer or recipe.section("tokenizer"),
         valid_files=request.valid,
         lower_min_count=not _asks_for_min_count(request, recipe),
+        sharding=Sharding(engine_named("local", default_threads()), resume=True),
         progress=show,
     )
     for line in cleaning_lines(prepared.meta):

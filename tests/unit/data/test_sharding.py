@@ -18,7 +18,7 @@ import pytest
 
 from polyseme import cli
 from polyseme.core.rng import Random
-from polyseme.data import making, sharding
+from polyseme.data import making
 from polyseme.data.engines import Local, engine_named
 from polyseme.data.examples import DocumentChunks, ExampleSource, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import RowPlan
@@ -27,6 +27,7 @@ from polyseme.data.sharding import Sharding
 from polyseme.data.store import ARRAYS, SPLITS, PreparedCorpus, ShardedStore, StoreWriter, TokenStore
 from polyseme.data.windows import ShardedRows
 from polyseme.errors import CheckpointError, ConfigError, CorpusError, PolysemeError, RunError, StorageError
+from polyseme.text import near
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
 from polyseme.text.training import train_tokenizer
@@ -268,11 +269,32 @@ def test_duplicates_are_found_in_other_pieces(
     tmp_path: Path, sources: list[str], tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = BLOCKS.model_copy(update={"deduplicate": "exact"})
-    monkeypatch.setattr(sharding, "_RANGE", 50)  # keys are compared in several ranges
+    monkeypatch.setattr(near, "_RANGE", 50)  # keys are compared in several ranges
     how = Sharding(Here(reversed), PIECE)
     many = prepare(sources, tmp_path / "many", text=text, tokenizer=tokenizer, sharding=how)
     assert many.meta["dirt"]["counts"]["duplicate"] == 40
     assert same(prepare(sources, tmp_path / "one", text=text, tokenizer=tokenizer), many)
+
+
+def test_near_duplicates_are_found_in_other_pieces(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rensa")
+    words = np.random.default_rng(1).integers(0, 900, (60, 60))
+    texts = [" ".join(f"w{word}" for word in row) for row in words]
+    texts += (
+        [f"{text} indeed" for text in texts[:20]] + [f"Well: {text}" for text in texts[10:30]] + texts[:9]
+    )
+    files = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    files[0].write_text("\n\n".join(texts[:90]), "utf-8")
+    files[1].write_text("\n\n".join(texts[90:]), "utf-8")
+    text = BLOCKS.model_copy(update={"deduplicate": "near"})
+    monkeypatch.setattr(near, "_SKETCHES", 100)
+    one = prepare(files, tmp_path / "one", text=text, tokenizer=tokenizer)
+    how = Sharding(Here(reversed), PIECE)
+    many = prepare(files, tmp_path / "many", text=text, tokenizer=tokenizer, sharding=how)
+    assert many.meta["dirt"]["counts"] == {"duplicate": 9, "near_duplicate": 40}
+    assert same(one, many)
 
 
 def test_a_piece_of_very_much_text_is_several_shards(

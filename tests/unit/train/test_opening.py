@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,8 @@ import pytest
 
 from polyseme.core.reporter import NullReporter
 from polyseme.data.prepare import prepare
-from polyseme.data.store import PreparedCorpus
+from polyseme.data.sharding import Sharding
+from polyseme.data.store import PreparedCorpus, ShardedStore
 from polyseme.errors import ConfigError, CorpusError, RunError, TrainingError
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.tokenizers import Tokenizer
@@ -136,3 +139,38 @@ def test_a_run_from_before_there_was_a_choice_of_products_goes_on(tmp_path: Path
     other = resolve("bert", settings={"train.products": "onednn"}).as_dict()
     with pytest.raises(RunError, match=r"another train\.products"):
         opening.check_same_request(run, {"recipe": other})
+
+
+def test_much_text_is_prepared_in_shards_which_outlive_a_piece_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "Sharding", partial(Sharding, piece=2000))
+    monkeypatch.setattr(opening, "default_threads", lambda: 1)
+
+    def words(n: int) -> list[str]:
+        return [f"Lion {number} sleeps below tree {number % 7}." for number in range(n)]
+
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    (texts / "a.txt").write_text("\n".join(words(120)), "utf-8")
+    (texts / "b.txt.gz").write_bytes(gzip.compress("\n".join(words(80)).encode())[:-20])
+    request = PretrainRequest(
+        model="bert",
+        corpus=[str(tmp_path / "texts")],
+        output=tmp_path / "run",
+        budget=Budget(steps=1),
+    )
+    recipe = resolve("bert", settings={"text.documents": "line", "tokenizer.vocab_size": "300"})
+    run = RunDirectory.create(tmp_path / "run", {"model": "bert", "status": "preparing"})
+    with pytest.raises(CorpusError, match="piece"), opening.forgotten_if_it_fails(run, resumed=False):
+        open_or_prepare(request, recipe, run, NullReporter())
+    made = {p: p.stat().st_mtime_ns for p in run.path.glob(".store.partial/shards/*/shard.json")}
+    assert len(made) >= 2
+    (texts / "b.txt.gz").write_bytes(gzip.compress("\n".join(words(80)).encode()))
+    corpus = open_or_prepare(request, recipe, run, NullReporter())
+    assert isinstance(corpus.train, ShardedStore)
+    for path, time in made.items():  # none was made again
+        assert (corpus.folder / path.relative_to(run.path / ".store.partial")).stat().st_mtime_ns == time
+    assert corpus.folder == run.path / "store"
+    opening.forget(run)
+    assert not run.path.exists()
