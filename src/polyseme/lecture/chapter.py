@@ -8,6 +8,7 @@ A figure says for itself whether the claim holds: it has an interval, what it is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,17 @@ from polyseme.tasks.metrics.intervals import bootstrap, limits, measured, wilson
 if TYPE_CHECKING:
     from polyseme.lecture.room import Room
 
-__all__ = ["Chapter", "Found", "chapters", "figure", "in_order", "mean_of", "share_of", "verdict"]
+__all__ = [
+    "Chapter",
+    "Found",
+    "chapters",
+    "figure",
+    "in_order",
+    "mean_of",
+    "more_often",
+    "share_of",
+    "verdict",
+]
 
 Found = Mapping[str, Any]
 """What a chapter measured, as it is kept."""
@@ -102,6 +113,20 @@ def share_of(right: Sequence[bool] | Sequence[int]) -> dict[str, Any]:
     if not n:
         return measured(float("nan"), (float("nan"), float("nan")), 0)
     return measured(sum(map(bool, right)) / n, wilson(sum(map(bool, right)), n), n)
+
+
+def more_often(first: Sequence[bool], second: Sequence[bool]) -> dict[str, Any]:
+    """How much larger the share of what is true is in the first, with Newcombe's interval of two Wilson intervals.
+
+    Source:  Newcombe (1998), Interval estimation for the difference between independent proportions, method 10.
+    """
+    one, two = share_of(first), share_of(second)
+    if not one["n"] or not two["n"]:
+        return measured(float("nan"), (float("nan"), float("nan")), 0)
+    value = one["value"] - two["value"]
+    low = value - math.hypot(one["value"] - one["low"], two["high"] - two["value"])
+    high = value + math.hypot(one["high"] - one["value"], two["value"] - two["low"])
+    return measured(value, (low, high), one["n"] + two["n"])
 
 
 def mean_of(values: Sequence[float], seed: int = 0) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from polyseme.train.run import RunDirectory
 
 __all__ = ["adapted", "first_of"]
 
-_EPOCHS = {"classify": 4, "tag": 4, "pair": 4, "qa": 6}
+_EPOCHS = {"classify": 4, "tag": 4, "pair": 4, "qa": 3}
 _KINDS = {
     "classify": "one text to a class",
     "tag": "every word to a tag",
@@ -62,6 +62,8 @@ def first_of(room: Room) -> dict[str, Labelled]:
 
 def _measure(room: Room) -> dict[str, Any]:
     figures, rows, commands = [], [], []
+    say = Speaker(room.lang)
+    mark = "，" if room.lang == "zh" else ", "
     for task, file in first_of(room).items():
         run = adapted(room, file)
         results = RunDirectory.open(run).meta["results"]
@@ -73,9 +75,20 @@ def _measure(room: Room) -> dict[str, Any]:
         metric = name if name in found else next(iter(found))
         value = {key: found[metric][key] for key in ("value", "low", "high", "n")}
         least = None if chance is None else float(chance)
-        figures.append(figure(_KINDS[task], value, of=f"{file.name}, {metric}", against=least, percent=True))
+        figures.append(
+            figure(
+                _KINDS[task], value, of=f"{file.shown}{mark}{say.metric(metric)}", against=least, percent=True
+            )
+        )
         rows.append(
-            {"task": task, "name": file.name, "metric": metric, "given": file.given, **value, "chance": least}
+            {
+                "task": task,
+                "name": file.shown,
+                "metric": say.metric(metric),
+                "given": file.given,
+                **value,
+                "chance": least,
+            }
         )
         commands.append(
             command("polyseme", "finetune", task, room.path("bert"), "--train", file.train, "-o", run)

@@ -13,7 +13,8 @@ from polyseme.report.parts import Part
 from polyseme.report.probe import control_parts, layer_parts
 from polyseme.study.probe import ProbeTask, probe
 
-_SEEDS, _EXAMPLES, _EPOCHS = 2, 300, 12
+_SEEDS, _EXAMPLES, _EPOCHS = 2, 900, 12
+_KNOWN = "known beyond an encoder of random weights and the most frequent label"
 
 
 def _measure(room: Room) -> dict[str, Any]:
@@ -35,12 +36,13 @@ def _measure(room: Room) -> dict[str, Any]:
     )
     figures = []
     for name, task in result.tasks.items():
+        # the strongest of those that know nothing: where a random encoder learns nothing, one label is more than that
         control = task["controls"].get("random_encoder") or task["controls"]["random_labels"]
-        difference = control["difference"]
-        known = "known beyond what an encoder of random weights knows"
-        figures.append(figure(known, difference, of=name, against=0.0, percent=True))
-        if task["cumulative"] and task["cumulative"]["expected_layer"]["value"] is not None:
-            figures.append(figure("expected layer", task["cumulative"]["expected_layer"], of=name))
+        least = min(control["difference"], task["over_most_frequent"], key=lambda one: float(one["low"]))
+        figures.append(figure(_KNOWN, least, of=name, against=0.0, percent=True))
+        if task["cumulative"] and least["low"] > 0:
+            layer = task["cumulative"]["expected_layer_clipped"]
+            figures.append(figure("expected layer, losses as 0", layer, of=name))
     document = result.document()
     for task in document["tasks"].values():
         task.pop("by_text", None)
@@ -62,8 +64,8 @@ ENTRY = Chapter(
     title="What each layer learned",
     claim="BERT does the classical pipeline again: what is near the surface is known in low layers, what needs the "
     "whole sentence in high ones. A probe of every layer says in which one a task is solved.",
-    holds="On every task the layers know more than an encoder of random weights.",
-    fails="Not on every task the layers know more than an encoder of random weights.",
+    holds="On every task the layers know more than an encoder of random weights, and than the most frequent label.",
+    fails="Not on every task the layers know more than an encoder of random weights, and than the most frequent label.",
     takes="Tenney et al. (2019) saw the order of tasks with 24 layers; four layers have little room for one.",
     measure=_measure,
     parts=_parts,

@@ -6,8 +6,8 @@
     punctuation    tag        the mark behind a word, comma or stop; marks are taken out
     capitals       tag        which words had a capital; all are written small              English
     follows        pair       the sentence that follows, or one of another document
-    cloze          qa         the word that a question leaves out of a sentence of the passage; of some questions the
-                              sentence is of another passage, so there is no answer
+    cloze          qa         the word that a question leaves out of a sentence of the passage; every third asks of a
+                              sentence of another document, so it has no answer
 
 None of them is a person's judgement, and none says so; files of people's are given by --tasks. No part of speech is
 guessed from a list of words: a frequent tag of a word is no label of its use.
@@ -30,10 +30,18 @@ from polyseme.lecture.room import Room
 from polyseme.lecture.texts import Texts
 from polyseme.report.files import write_json_lines
 
-__all__ = ["Labelled", "labelled", "marked_uses", "spans_of"]
+__all__ = ["Labelled", "cloze", "labelled", "marked_uses", "spans_of"]
 
-_EXAMPLES = 640
-"""Of each file, a quarter of them to judge by."""
+_EXAMPLES = {"classify": 1200, "tag": 640, "pair": 2400, "qa": 3200}
+"""Of each file, a quarter of them to judge by: to compare two texts is learned from more examples than to read one."""
+_CHINESE_NAMES = {
+    "source": "出处",
+    "order": "语序",
+    "dialogue": "对话",
+    "punctuation": "标点",
+    "follows": "接续",
+    "cloze": "填空",
+}
 _LABELS = 4
 _QUOTED = re.compile(r"[“「『]([^“”「」『』]+)[”」』]")
 _PUNCTUATION = {"en": (",", ".!?;:"), "zh": ("，、", "。！？；：")}
@@ -54,6 +62,7 @@ class Labelled:
         task: classify, pair, tag or qa.
         train, test: the files; without test a share of train is held out.
         given: whether a person gave the labels.
+        shown: its name in the language of the text.
     """
 
     name: str
@@ -61,6 +70,7 @@ class Labelled:
     train: Path
     test: Path | None = None
     given: bool = False
+    shown: str = ""
 
 
 def labelled(room: Room, only: Sequence[str] = ()) -> list[Labelled]:
@@ -79,8 +89,9 @@ def labelled(room: Room, only: Sequence[str] = ()) -> list[Labelled]:
         "cloze": ("qa", _cloze),
     }
     files = [
-        Labelled(path.name.partition(".")[0], task, path, given=True)
+        Labelled(name, task, path, given=True, shown=name)
         for task, path in room.tasks
+        for name in [path.name.partition(".")[0]]
         if not only or task in only
     ]
     for name, (task, make) in makers.items():
@@ -89,11 +100,12 @@ def labelled(room: Room, only: Sequence[str] = ()) -> list[Labelled]:
         suffix = "json" if task == "qa" else "jsonl"
         train, test = (room.file(f"{name}.{part}.{suffix}") for part in ("train", "test"))
         if not test.is_file():
-            examples = make(room.texts, room.scaled(_EXAMPLES, 60))
+            examples = make(room.texts, room.scaled(_EXAMPLES[task], 60))
             if len(examples) < 24:
                 continue
             _write(examples, train, test, task)
-        files.append(Labelled(name, task, train, test))
+        shown = _CHINESE_NAMES[name] if room.lang == "zh" else name
+        files.append(Labelled(name, task, train, test, shown=shown))
     room.texts.enough(files, 1, "labelled sentences")
     return files
 
@@ -104,7 +116,7 @@ def spans_of(room: Room) -> dict[str, tuple[Path, Path | None]]:
     for one in labelled(room, ("classify", "tag")):
         if one.test is None:
             if one.task == "tag":
-                probes[one.name] = (one.train, None)
+                probes[one.shown] = (one.train, None)
             continue
         paths = []
         for part in (one.train, one.test):
@@ -113,7 +125,7 @@ def spans_of(room: Room) -> dict[str, tuple[Path, Path | None]]:
                 records = [json.loads(line) for line in part.read_text("utf-8").splitlines()]
                 write_json_lines([_with_spans(room.texts, record, one.task) for record in records], path)
             paths.append(path)
-        probes[one.name] = (paths[0], paths[1])
+        probes[one.shown] = (paths[0], paths[1])
     return probes
 
 
@@ -135,10 +147,10 @@ def _write(examples: Sequence[dict[str, Any]], train: Path, test: Path, task: st
     """A quarter of the examples, drawn at random, into the second file."""
     make_folder(train.parent)
     examples = [examples[i] for i in Random(1, "parts").permutation(len(examples)).tolist()]
-    for path, part in (
-        (train, [one for n, one in enumerate(examples) if n % 4]),
-        (test, [one for n, one in enumerate(examples) if n % 4 == 0]),
-    ):
+    tested = [one for n, one in enumerate(examples) if n % 4 == 0]
+    if task == "qa":
+        tested = [_with_one_question(one, n) for n, one in enumerate(tested)]
+    for path, part in ((train, [one for n, one in enumerate(examples) if n % 4]), (test, tested)):
         if task == "qa":
             write_atomic(path, json.dumps({"version": "2.0", "data": part}, ensure_ascii=False).encode())
         else:
@@ -159,6 +171,8 @@ def _source(texts: Texts, n: int) -> list[dict[str, Any]]:
     for passage in texts.passages:
         chosen = [s for s, plain in zip(passage.sentences, passage.plain, strict=True) if plain]
         sources.setdefault(passage.source, []).extend(chosen)
+    # a sentence that stands twice would be learned from and judged by
+    sources = {name: list(dict.fromkeys(chosen)) for name, chosen in sources.items()}
     most = Counter({name: len(chosen) for name, chosen in sources.items()}).most_common(_LABELS)
     if len(most) < 2 or most[1][1] < 20:  # one long document: its parts
         whole = [s for chosen in sources.values() for s in chosen]
@@ -233,8 +247,19 @@ def _capitals(texts: Texts, n: int) -> list[dict[str, Any]]:
     return examples[:n]
 
 
+def _each_once(pairs: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Pairs that share no sentence: what is judged by holds none that was learned from."""
+    taken: set[str] = set()
+    chosen = []
+    for a, b, source in pairs:
+        if not taken & {a, b}:
+            taken |= {a, b}
+            chosen.append((a, b, source))
+    return chosen
+
+
 def _follows(texts: Texts, n: int) -> list[dict[str, Any]]:
-    pairs = texts.pairs()[:n]
+    pairs = _each_once(texts.pairs())[:n]
     examples = []
     for number, (a, b, source) in enumerate(pairs):
         if number % 2:
@@ -249,27 +274,46 @@ def _follows(texts: Texts, n: int) -> list[dict[str, Any]]:
 
 
 def _cloze(texts: Texts, n: int) -> list[dict[str, Any]]:
-    pairs, content = texts.pairs()[:n], set(texts.content)
+    return cloze(texts, _each_once(texts.pairs())[:n])
+
+
+def cloze(texts: Texts, pairs: Sequence[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """Articles of SQuAD's form, one of every two sentences in a row.
+
+    Three questions each: of the first sentence, of the second, and of a sentence of another document, which has no
+    answer.
+    """
+    content, articles = set(texts.content), []
     gap, join = ("_____", " ") if texts.lang == "en" else ("什么", "")
-    articles = []
     for number, (a, b, source) in enumerate(pairs):
-        asked_of, context = (a, b)[number % 2], f"{a}{join}{b}"
-        start = 0 if number % 2 == 0 else len(a) + len(join)
-        impossible = number % 3 == 0
-        if impossible:
-            other = next((p for p in pairs[number + 1 :] + pairs[:number] if p[2] != source), None)
-            if other is None:
+        others = (pairs[(number + step) % len(pairs)] for step in range(1, len(pairs)))
+        elsewhere = next((pair[number % 2] for pair in others if pair[2] != source), "")
+        context, questions = f"{a}{join}{b}", []
+        for turn, (asked_of, start) in enumerate(((a, 0), (b, len(a) + len(join)), (elsewhere, None))):
+            words = [(x, y) for x, y in texts.words_of(asked_of) if asked_of[x:y].lower() in content]
+            if not words:
                 continue
-            asked_of = other[0]
-        words = [(x, y) for x, y in texts.words_of(asked_of) if asked_of[x:y].lower() in content]
-        if not words:
-            continue
-        x, y = words[int(Random(texts.seed, "cloze").integers(len(words), number))]
-        answers = [] if impossible else [{"text": asked_of[x:y], "answer_start": start + x}]
-        question = asked_of[:x] + gap + asked_of[y:]
-        qa = {"id": str(number), "question": question, "answers": answers, "is_impossible": impossible}
-        articles.append({"title": source, "paragraphs": [{"context": context, "qas": [qa]}]})
+            x, y = words[int(Random(texts.seed, "cloze").integers(len(words), 3 * number + turn))]
+            answers = [] if start is None else [{"text": asked_of[x:y], "answer_start": start + x}]
+            questions.append(
+                {
+                    "id": f"{number}.{turn}",
+                    "question": asked_of[:x] + gap + asked_of[y:],
+                    "answers": answers,
+                    "is_impossible": start is None,
+                }
+            )
+        if questions:
+            articles.append({"title": source, "paragraphs": [{"context": context, "qas": questions}]})
     return articles
+
+
+def _with_one_question(article: dict[str, Any], number: int) -> dict[str, Any]:
+    """An article to judge by: questions of one passage are no independent ones."""
+    (paragraph,) = article["paragraphs"]
+    questions = paragraph["qas"]
+    chosen = {**paragraph, "qas": [questions[number % len(questions)]]}
+    return {**article, "paragraphs": [chosen]}
 
 
 def marked_uses(room: Room, most: int = 3) -> tuple[Path, list[str]] | None:

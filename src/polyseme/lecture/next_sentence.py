@@ -23,7 +23,8 @@ def _measure(room: Room) -> dict[str, Any]:
     pairs = list(texts.enough(pairs, 8, "plain sentences in a row"))[: room.scaled(_PAIRS)]
     elsewhere = []
     for number, (a, _, source) in enumerate(pairs):
-        others = (pairs[(number + step) % len(pairs)] for step in range(1, len(pairs)))
+        # from half of them on, which are drawn as well: so that no one sentence is the other of many
+        others = (pairs[(number + len(pairs) // 2 + step) % len(pairs)] for step in range(len(pairs)))
         other = next((b for _, b, theirs in others if theirs != source), None)
         if other is not None:
             elsewhere.append((a, other))

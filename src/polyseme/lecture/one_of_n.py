@@ -42,7 +42,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
         Figure(
             f"cosines_{run['model']}",
             cosines_chart(document, run["layers"][0], say),
-            f"{run['name']} ({run['model']})",
+            run["name"] if run["name"] == run["model"] else f"{run['name']} ({run['model']})",
             say("Heat map of the cosines in {run}", run=run["name"]),
         )
         for run in document["runs"]

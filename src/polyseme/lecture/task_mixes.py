@@ -34,7 +34,7 @@ def _measure(room: Room) -> dict[str, Any]:
         shares = [_mix(room, task, room.seed + seed) for seed in range(_SEEDS)]
         mixes.append(
             {
-                "task": task.name,
+                "task": task.shown,
                 "given": task.given,
                 "kind": task.task,
                 "weights": [of_seeds(list(layer)) for layer in zip(*shares, strict=True)],

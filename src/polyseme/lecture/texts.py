@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeVar
@@ -29,6 +29,7 @@ _CHARACTERS = 4_000_000
 _ENGLISH = re.compile(r"[A-Z“\"'‘][A-Za-z ,;:'’“”\"\-—]+[.!?][\"”’']?")
 _CHINESE = re.compile(f"[“「『《]?[{IDEOGRAPHS}][{IDEOGRAPHS}，、：；“”‘’「」『』《》]*[。！？][”」』]?")
 _LENGTHS = {"en": (6, 28), "zh": (8, 60)}
+_UNEASY = re.compile("[\"'“”‘’「」『』《》—-]")
 _WORD = re.compile(r"[A-Za-z]+(?:['’][a-z]+)?")
 _FUNCTION = {"en": 60, "zh": 10}
 """Most frequent words that say little: the lecture shows those behind them."""
@@ -112,6 +113,13 @@ class Texts:
             if plain_a and plain_b and a != b
         ]
         return self.drawn(list(dict.fromkeys(pairs)))
+
+    def first_readable(self, items: Sequence[T], text: Callable[[T], str], most: int = 64) -> T:
+        """The first whose text is short and free of quotation marks and dashes, which need more of the context; or the
+        first of all."""
+        return next(
+            (one for one in items if len(text(one)) < most and not _UNEASY.search(text(one))), items[0]
+        )
 
     def drawn(self, items: list[T], stream: str = "lecture") -> list[T]:
         """The same in an order that the seed alone draws."""

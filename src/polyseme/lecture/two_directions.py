@@ -40,7 +40,7 @@ def _measure(room: Room) -> dict[str, Any]:
             for i, row in enumerate(layer["cosines"])
         ]
         curve.append({"layer": layer["layer"]} | mean_of([sum(row) / len(row) for row in rows if row]))
-    shown = next((use for use in drawn if len(use.text) < 64), drawn[0])
+    shown = texts.first_readable(drawn, lambda use: use.text)
     text = f"{shown.text[: shown.start]}*{shown.form}*{shown.text[shown.end :]}"
     asked = heldout[: room.scaled(_SENTENCES)]
     nats: dict[str, list[float]] = {"left": [], "right": []}

@@ -69,8 +69,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
             if found["given"]
             else say(
                 "The two senses of these words are told by the word before them: after an article a thing, after “to” "
-                "or a modal verb an action (in Chinese after 的 or 之, and after 不 or 可). A model that does not read "
-                "the context cannot know it."
+                "or a modal verb an action. A model that does not read the context cannot know it."
             )
         )
         for place, word in enumerate(document["words"][:2]):

@@ -98,7 +98,8 @@ ENTRY = Chapter(
     order=140,
     runs=("gpt",),
     title="Who looks at whom while it writes",
-    claim="To write 就, the word 退了 looks at 潮水: the last word looks back at the words that say what comes next.",
+    claim="“The tide went out, and we knew”: to write what comes next, the last word looks back at the words that say "
+    "it, such as “tide”.",
     holds="A head looks from the last word at words that say something more than a uniform look would.",
     fails="No head surely looks at words that say something more than a uniform look would.",
     takes="It holds as soon as the model is better than counting pairs of words.",

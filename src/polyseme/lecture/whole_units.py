@@ -23,7 +23,7 @@ def _measure(room: Room) -> dict[str, Any]:
     passages = list(texts.enough(passages or texts.sentences(), 8, "plain sentences"))[: room.scaled(_TEXTS)]
     runs = {model: room.run(model) for model in ("bert", "ernie")}
     halves: dict[str, list[bool]] = {"bert": [], "ernie": []}
-    shown: dict[str, Any] | None = None
+    good: list[dict[str, Any]] = []
     for number, passage in enumerate(passages):
         # of ernie the last stage, at which words, phrases and names are all hidden
         by_model = {
@@ -36,11 +36,12 @@ def _measure(room: Room) -> dict[str, Any]:
         }
         for model, places in hidden.items():
             halves[model] += [_is_half(passage, unit, places) for unit in units if _touched(unit, places)]
-        good = any(_touched(unit, hidden["ernie"]) for unit in units) and any(
+        if any(_touched(unit, hidden["ernie"]) for unit in units) and any(
             _touched(unit, hidden["bert"]) and _is_half(passage, unit, hidden["bert"]) for unit in units
-        )
-        if good and (shown is None or len(passage) < len(shown["text"])):
-            shown = {"text": passage, "lines": [by_model[model] for model in ("bert", "ernie")]}
+        ):
+            good.append({"text": passage, "lines": [by_model[model] for model in ("bert", "ernie")]})
+    good.sort(key=lambda one: len(one["text"]))
+    shown = texts.first_readable(good, lambda one: str(one["text"]), 200) if good else None
     shares = {model: share_of(some) for model, some in halves.items()}
     never = shares["ernie"]["value"] == 0 if shares["ernie"]["n"] else None
     name = "units that are hidden in part, of those that are touched"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from polyseme.core.shell import command
+from polyseme.infer.loaded import Loaded
 from polyseme.infer.score import score_continuations
 from polyseme.infer.zero_shot import reply
 from polyseme.lecture.chapter import Chapter, Found, figure, share_of
-from polyseme.lecture.material import labelled
+from polyseme.lecture.material import cloze
 from polyseme.lecture.room import Room
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Part, Table
-from polyseme.tasks.metrics.answers import score
 
-_CHOICES, _ASKED, _QUESTIONS, _SHOWN = 4, 200, 60, 4
+_CHOICES, _ASKED, _SHOWN = 4, 240, 4
+_ALONE = "A:"
+"""The end of the prompt by itself: an answer is chosen by what the passage and the question add to it."""
 
 
 def _measure(room: Room) -> dict[str, Any]:
@@ -24,17 +27,17 @@ def _measure(room: Room) -> dict[str, Any]:
     if len(pairs) < 20:
         pairs = texts.pairs()
     pairs = list(texts.enough(pairs, 8, "plain sentences in a row"))
-    join = " " if room.lang == "en" else ""
     chosen: list[bool] = []
     shown: list[dict[str, str]] = []
-    for number, (a, b, source) in enumerate(pairs[: room.scaled(_ASKED, 12)]):
+    asked_about = room.scaled(_ASKED, 12)
+    for number, (a, b, source) in enumerate(pairs[:asked_about]):
         others = [(other, theirs) for _, other, theirs in pairs[number + 1 :] + pairs[:number] if other != b]
         elsewhere = [other for other, theirs in others if theirs != source] or [other for other, _ in others]
         choices = [b, *elsewhere[: _CHOICES - 1]]
         if len(choices) < _CHOICES:
             continue
-        scores = [one.per_token for one in score_continuations(run, a, [join + choice for choice in choices])]
-        best = max(range(len(scores)), key=scores.__getitem__)
+        # no blank between the sentences: in training they stood so
+        best = _likelier(run, a, "", choices)
         chosen.append(best == 0)
         if len(shown) < _SHOWN:
             shown.append({"text": a, "real": b, "chosen": choices[best]})
@@ -46,35 +49,55 @@ def _measure(room: Room) -> dict[str, Any]:
             percent=True,
         )
     ]
-    answered = []
-    for one in labelled(room, ("qa",)):
-        document = json.loads((one.test or one.train).read_text("utf-8"))
-        asked = [
-            (paragraph["context"], question["question"], question["answers"][0]["text"])
-            for article in document["data"]
-            for paragraph in article["paragraphs"]
-            for question in paragraph["qas"]
-            if question["answers"]
-        ][: room.scaled(_QUESTIONS, 6)]
-        for context, question, gold in asked:
-            (said,) = reply(run, "answer", [context], question=question)
-            answered.append(
-                {"context": context, "question": question, "gold": gold, "said": said.text.strip()}
-            )
-        break
-    if answered:
-        right = [score(one["said"], [one["gold"]])[1] > 0 for one in answered]
-        # of two sentences a word at random: one over the number of words
-        chance = sum(1 / max(1, len(texts.words_of(one["context"]))) for one in answered) / len(answered)
-        name = "passage, question and “A:”: some of the answer is written"
-        figures.append(figure(name, share_of(right), against=chance, percent=True))
+    questions = _questions(room, pairs)[:asked_about]
+    picked, written = [], []
+    for context, question, gold in questions:
+        prompt = f"{context}\n\nQ: {question}\n{_ALONE}"
+        absent = dict.fromkeys(word for _, _, word in questions if word.lower() not in context.lower())
+        choices = [gold, *texts.drawn(list(absent), question)[: _CHOICES - 1]]
+        if len(choices) == _CHOICES:
+            picked.append(_likelier(run, prompt, _ALONE, [f" {choice}" for choice in choices]) == 0)
+    for context, question, gold in questions[:_SHOWN]:
+        (said,) = reply(run, "answer", [context], question=question, max_new_tokens=20)
+        written.append({"context": context, "question": question, "gold": gold, "said": said.text.strip()})
+    commands = []
+    if picked:
+        name = "passage, question and “A:”: the right answer is chosen among four"
+        figures.append(figure(name, share_of(picked), against=1 / _CHOICES, percent=True))
+        context, question, _ = questions[0]
+        commands = [
+            command("polyseme", "generate", room.path("gpt"), f"{context}\n\nQ: {question}\n{_ALONE}")
+        ]
     a, b, _ = pairs[0]
     return {
-        "commands": [command("polyseme", "score", room.path("gpt"), b, "--context", a + join)],
+        "commands": [command("polyseme", "score", room.path("gpt"), b, "--context", a), *commands],
         "figures": figures,
         "shown": shown,
-        "answered": answered[:_SHOWN],
+        "answered": written,
     }
+
+
+def _likelier(run: Loaded, context: str, alone: str, choices: Sequence[str]) -> int:
+    """The choice that the context makes likelier by the largest factor, over how likely it is after `alone`.
+
+    By its probability alone a frequent sentence would be chosen whatever stands before it.
+    """
+    after, before = (score_continuations(run, given, list(choices)) for given in (context, alone))
+    gains = [a.log_likelihood - b.log_likelihood for a, b in zip(after, before, strict=True)]
+    return max(range(len(gains)), key=gains.__getitem__)
+
+
+def _questions(room: Room, pairs: Sequence[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
+    """Questions that have an answer, of the user's file or of these sentences: (passage, question, answer)."""
+    given = [one for task, one in room.tasks if task == "qa"]
+    articles = json.loads(given[0].read_text("utf-8"))["data"] if given else cloze(room.texts, pairs)
+    return [
+        (paragraph["context"], question["question"], question["answers"][0]["text"])
+        for number, article in enumerate(articles)
+        for paragraph in article["paragraphs"]
+        for question in (paragraph["qas"] if given else paragraph["qas"][number % 2 :][:1])
+        if question["answers"]
+    ]
 
 
 def _chosen(one: Found) -> str:
@@ -86,6 +109,10 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
         Table(
             [say("text"), say("the real next sentence"), say("chosen")],
             [[one["text"], one["real"], _chosen(one)] for one in found["shown"]],
+            say(
+                "Chosen is what the text before makes likelier by the largest factor: the real next sentence (✓), or "
+                "one of three of other documents."
+            ),
             left=(0, 1, 2),
         ),
         *(
@@ -96,6 +123,9 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
                         [one["context"], one["question"], one["said"] or "—", one["gold"]]
                         for one in found["answered"]
                     ],
+                    say(
+                        "What it writes by itself, a word at a time; a model of this size rarely writes the answer."
+                    ),
                     left=(0, 1, 2, 3),
                 )
             ]

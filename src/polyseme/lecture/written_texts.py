@@ -89,7 +89,7 @@ def _words(room: Room, text: str) -> list[str]:
 
 def _parts(found: Found, say: Speaker) -> list[Part]:
     names = {"written": say("written by GPT"), "real": say("real text")}
-    kinds = {"known": say("words that are known"), "copied": say("runs of four words that are copied")}
+    kinds = {"known": say("known words"), "copied": say("copied runs of four")}
     rows = [
         {
             "kind": f"{kinds[key]}: {names[row['of']]}",

@@ -14,9 +14,9 @@ import pytest
 from polyseme import Budget
 from polyseme.cli import main
 from polyseme.errors import ConfigError, Interrupted, RunError
-from polyseme.lecture.chapter import figure, in_order, mean_of, share_of
+from polyseme.lecture.chapter import figure, in_order, mean_of, more_often, share_of
 from polyseme.lecture.giving import give
-from polyseme.lecture.material import labelled, marked_uses, spans_of
+from polyseme.lecture.material import _each_once, labelled, marked_uses, spans_of
 from polyseme.lecture.page import lecture_page
 from polyseme.lecture.room import Room
 from polyseme.lecture.task_mixes import _apart
@@ -130,6 +130,9 @@ def test_a_figure_holds_where_its_whole_interval_is_above() -> None:
     assert figure("a", share_of(right))["holds"] is None
     mean = mean_of([1.0, 2.0, 3.0, 2.0] * 10)
     assert mean["low"] < 2.0 < mean["high"]
+    # Newcombe (1998), table II: 56 of 70 against 48 of 80
+    more = more_often([True] * 56 + [False] * 14, [True] * 48 + [False] * 32)
+    assert [more[key] for key in ("value", "low", "high")] == pytest.approx([0.2, 0.0524, 0.3339], abs=5e-5)
 
 
 def test_every_chapter_is_measured_and_drawn(room: Room) -> None:
@@ -219,7 +222,21 @@ def test_labels_are_the_text_s_own(room: Room) -> None:
             start = answer["answer_start"]
             assert paragraph["context"][start : start + len(answer["text"])] == answer["text"]
         assert bool(question["answers"]) is not question["is_impossible"]
+    (learned, *_) = json.loads(files["cloze"].train.read_text())["data"]
+    assert [one["is_impossible"] for one in learned["paragraphs"][0]["qas"]] == [False, False, True]
     assert set(spans_of(room)) == {"source", "order", "capitals", "punctuation"}
+
+
+def test_no_sentence_is_in_two_pairs() -> None:
+    pairs = [("a", "b", "x"), ("b", "c", "x"), ("c", "d", "x"), ("d", "a", "x"), ("e", "f", "y")]
+    assert _each_once(pairs) == [("a", "b", "x"), ("c", "d", "x"), ("e", "f", "y")]
+
+
+def test_names_of_tasks_are_in_the_language_of_the_text(room: Room) -> None:
+    assert {one.shown for one in labelled(room)} == {one.name for one in labelled(room)}
+    chinese = replace(room, lang="zh")
+    assert {one.shown for one in labelled(chinese)} >= {"出处", "语序", "标点", "接续", "填空"}
+    assert {one.train for one in labelled(chinese)} > {chinese.file("cloze.train.json")}
 
 
 def test_senses_are_told_by_the_word_before(room: Room) -> None:
