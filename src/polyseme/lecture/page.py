@@ -42,10 +42,11 @@ def _overview(document: Mapping[str, Any], chapters: Mapping[str, Chapter], say:
     for number, one in enumerate(document["chapters"], 1):
         main = next((f for f in one["figures"] if f["holds"] is not None), None)
         claim = _own(chapters[one["name"]].title, say)
+        # a narrow screen shows the first columns: what holds before what was measured
         rows.append(
-            [f"{number}  {claim}", "" if main is None else _named(main, say), _shown(main), _word(one, say)]
+            [f"{number}  {claim}", _word(one, say), _shown(main), "" if main is None else _named(main, say)]
         )
-    head = [say("claim"), say("figure"), say("value"), say("at this size")]
+    head = [say("claim"), say("at this size"), say("value"), say("figure")]
     caption = say("The first figure of each chapter that the claim is held against; 95 % intervals.")
     return [Table(head, rows, caption, left=(0, 1, 3))]
 
@@ -57,18 +58,18 @@ def _chapter(number: int, one: Mapping[str, Any], chapter: Chapter, say: Speaker
         return [*parts, say("This text cannot show it: {error}.", error=told)]
     parts.append(Commands(one["commands"]))
     parts += [_renamed(part, f"{number:02}_") for part in chapter.parts(one["found"], say)]
-    head = [say("figure"), say("value"), say("held against"), say("holds")]
+    head = [say("figure"), say("holds"), say("value"), say("held against")]
     rows = [
         [
             _named(figure, say),
+            {True: say("yes"), False: say("no"), None: "—"}[figure["holds"]],
             _shown(figure),
             "—" if figure["against"] is None else _number(figure["against"], figure["percent"]),
-            {True: say("yes"), False: say("no"), None: "—"}[figure["holds"]],
         ]
         for figure in one["figures"]
     ]
     if rows:
-        parts.append(Table(head, rows, left=(0, 3)))
+        parts.append(Table(head, rows, left=(0, 1)))
     return [*parts, *_says(one, chapter, say)]
 
 

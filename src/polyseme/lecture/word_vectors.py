@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,15 @@ from polyseme.core.shell import command
 from polyseme.errors import InputError
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.neighbours import Neighbours, neighbours
-from polyseme.lecture.chapter import Chapter, Found, figure, share_of
+from polyseme.lecture.chapter import Chapter, Found, figure, mean_of, share_of
 from polyseme.lecture.room import Room
 from polyseme.report.charts import Axis, bars
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Figure, Part, Table
 from polyseme.study.tree import tree
-from polyseme.study.word_vectors import analogy
+from polyseme.study.word_vectors import analogy, word_matrix
 
-_SHOWN, _NEAR, _ASKED = 5, 6, 120
+_SHOWN, _NEAR, _ASKED, _ANALOGIES = 5, 6, 120, 3
 _ENDINGS = ("s", "ed", "ing")
 _PAIRS = 14
 """Pairs of an ending; every two of them make a question."""
@@ -42,6 +43,7 @@ def _measure(room: Room) -> dict[str, Any]:
     chance = _same_class_by_chance(list(known.values()))
     same = share_of([a == b for a, b in pairs])
     figures = [figure("nearest word is of the same word class", same, against=chance, percent=True)]
+    shown_analogies: list[dict[str, Any]] = []
     commands = [
         command("polyseme", "neighbours", room.path("word2vec"), lists[0]["word"] if lists else "WORD")
     ]
@@ -52,7 +54,51 @@ def _measure(room: Room) -> dict[str, Any]:
             name = "analogies by the ending of a word, right"
             figures.append(figure(name, scores["cos_add"], of=f"-{ending}", against=chance, percent=True))
         commands.append(command("polyseme", "analogy", room.path("word2vec"), file))
-    return {"commands": commands, "figures": figures, "lists": lists}
+        shown_analogies = _answered(run, file, list(room.texts.counts))
+        alike = mean_of(_alike(run, file))
+        figures.append(figure("cosine of two differences that one ending makes", alike, against=0.0))
+    return {"commands": commands, "figures": figures, "lists": lists, "analogies": shown_analogies}
+
+
+def _sections(file: Path) -> list[list[list[str]]]:
+    """The questions of every ending: four words each."""
+    return [
+        [line.split() for line in section.splitlines()[1:]]
+        for section in file.read_text("utf-8").split(": ")[1:]
+    ]
+
+
+def _alike(run: Loaded, file: Path) -> list[float]:
+    """Of every pair of an ending: the mean cosine of its difference with those of the other pairs of it."""
+    cosines: list[float] = []
+    for questions in _sections(file):
+        pairs = dict.fromkeys((a, b) for a, b, _, _ in questions)
+        (first, known), (second, too) = (word_matrix(run, side) for side in zip(*pairs, strict=True))
+        differences = (second - first)[known & too]
+        differences /= np.maximum(np.linalg.norm(differences, axis=1, keepdims=True), 1e-9)
+        n = len(differences)
+        if n > 1:
+            cosines += (((differences @ differences.T).sum(1) - 1) / (n - 1)).tolist()
+    return cosines
+
+
+def _answered(run: Loaded, file: Path, vocabulary: list[str]) -> list[dict[str, Any]]:
+    """The first questions of every ending, and the word nearest to b - a + c."""
+    vectors, known = word_matrix(run, vocabulary)
+    words = [word for word, has in zip(vocabulary, known, strict=True) if has]
+    matrix = vectors[known]
+    matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-9)
+    place = {word: number for number, word in enumerate(words)}
+    answered = []
+    for questions in _sections(file):
+        # every pair is first in as many questions as there are other pairs: other words in every line
+        for a, b, c, d in questions[:: len({one[0] for one in questions})][:_ANALOGIES]:
+            if {a, b, c, d} <= place.keys():
+                cosines = matrix @ (matrix[place[b]] - matrix[place[a]] + matrix[place[c]])
+                cosines[[place[a], place[b], place[c]]] = -np.inf
+                said = words[int(cosines.argmax())]
+                answered.append({"a": a, "b": b, "c": c, "said": said, "right": d})
+    return answered
 
 
 def _near(run: Loaded, words: list[str]) -> list[Neighbours | None]:
@@ -119,7 +165,23 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
             say("Bars of the cosines of the nearest words"),
         ),
         Table([say("word"), say("nearest words")], table, left=(0, 1)),
+        *_analogies(found["analogies"], say),
     ]
+
+
+def _analogies(answered: Sequence[Mapping[str, Any]], say: Speaker) -> list[Part]:
+    if not answered:
+        return []
+    rows = [
+        [
+            f"{one['b']} - {one['a']} + {one['c']}",
+            one["said"],
+            "✓" if one["said"] == one["right"] else one["right"],
+        ]
+        for one in answered
+    ]
+    head = [say("direction"), say("nearest words"), say("right answer")]
+    return [Table(head, rows, say("A difference of two words, added to a third."), left=(0, 1, 2))]
 
 
 ENTRY = Chapter(

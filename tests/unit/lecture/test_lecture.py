@@ -22,6 +22,7 @@ from polyseme.lecture.room import Room
 from polyseme.lecture.task_mixes import _apart
 from polyseme.lecture.texts import Texts
 from polyseme.lecture.whole_units import _is_half
+from polyseme.lecture.word_vectors import _alike, _answered
 from polyseme.report.language import Speaker
 from polyseme.text.config import TextConfig
 from trained import SIZES
@@ -237,6 +238,30 @@ def test_names_of_tasks_are_in_the_language_of_the_text(room: Room) -> None:
     chinese = replace(room, lang="zh")
     assert {one.shown for one in labelled(chinese)} >= {"出处", "语序", "标点", "接续", "填空"}
     assert {one.train for one in labelled(chinese)} > {chinese.file("cloze.train.json")}
+
+
+def test_a_direction_is_one_where_differences_are_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "questions.txt").write_text(": s\ncat cats dog dogs\ndog dogs cat cats\n", "utf-8")
+    vectors = {
+        "cat": [1.0, 0.0, 0.0],
+        "cats": [1.0, 1.0, 0.0],
+        "dog": [0.0, 0.0, 1.0],
+        "dogs": [0.0, 1.0, 1.0],
+    }
+
+    def matrix(_: object, words: list[str]) -> tuple[Any, Any]:
+        return np.array([vectors.get(word, [0.0] * 3) for word in words]), np.array(
+            [w in vectors for w in words]
+        )
+
+    monkeypatch.setattr("polyseme.lecture.word_vectors.word_matrix", matrix)
+    assert _alike(None, tmp_path / "questions.txt") == pytest.approx([1.0, 1.0])  # type: ignore[arg-type]
+    (one,) = _answered(None, tmp_path / "questions.txt", [*vectors, "fish"])  # type: ignore[arg-type]
+    assert (one["said"], one["right"]) == ("dogs", "dogs")
+    vectors["dogs"] = [1.0, 0.0, 1.0]
+    assert _alike(None, tmp_path / "questions.txt") == pytest.approx([0.0, 0.0])  # type: ignore[arg-type]
 
 
 def test_senses_are_told_by_the_word_before(room: Room) -> None:
