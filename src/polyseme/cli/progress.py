@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from polyseme.cli.output import is_quiet
+from polyseme.core.entries import FREQUENCY
 from polyseme.core.reporter import NullReporter
 from polyseme.report.figures import clock, count, duration, sparkline
 
@@ -37,12 +38,14 @@ class Curve:
         self.last: dict[str, float] = {}
         self.losses: list[float] = []
         self.best_heldout: float | None = None
+        self.alone = FREQUENCY
 
     def add(self, record: Record) -> bool:
         """Add a record; returns whether it brings a new held-out loss."""
         before = self.last.get("heldout_loss")
         figures = {name: float(value) for name, value in record.items() if not isinstance(value, str)}
         self.last |= figures
+        self.alone = str(record.get("alone", self.alone))
         if "loss" in figures:
             self.losses.append(figures["loss"])
         if "heldout_loss" in figures:
@@ -51,9 +54,14 @@ class Curve:
 
     @property
     def below_baseline(self) -> float | None:
-        """Nats by which the held-out loss is below the unigram cross-entropy; None until both are known."""
+        """Nats by which the held-out loss is below the one of no context; None until both are known."""
         heldout, unigram = self.last.get("heldout_loss"), self.last.get("unigram_loss")
         return None if heldout is None or unigram is None else unigram - heldout
+
+    @property
+    def baseline(self) -> str:
+        """The loss of no context with its name, to be used once it is known."""
+        return f"{'unigram' if self.alone == FREQUENCY else self.alone} {self.last['unigram_loss']:.3f}"
 
     @property
     def eta_seconds(self) -> float | None:
@@ -64,11 +72,16 @@ class Curve:
         return seconds * (1 - progress) / progress if seconds is not None and progress > 0 else None
 
 
-def verdict(below: float) -> str:
-    """Describe a held-out loss in relation to the unigram baseline."""
+def verdict(below: float, alone: str = FREQUENCY) -> str:
+    """Describe a held-out loss in relation to the baseline.
+
+    Args:
+        alone: what gives the baseline, as the objective's entry says it.
+    """
+    baseline = "the unigram baseline" if alone == FREQUENCY else f"the loss {alone}"
     if abs(below) <= _LEARNED_NATS:
-        return "still at the unigram baseline"
-    return f"{abs(below):.2f} nats {'below' if below > 0 else 'above'} the unigram baseline"
+        return f"still at {baseline}"
+    return f"{abs(below):.2f} nats {'below' if below > 0 else 'above'} {baseline}"
 
 
 class Lasting:
@@ -186,7 +199,7 @@ class PlainReporter:
             parts.append(f"held-out {last['heldout_loss']:.3f}")
             if below is not None:
                 side = "below" if below >= 0 else "above"
-                parts.append(f"unigram {last['unigram_loss']:.3f} ({abs(below):.2f} {side} it)")
+                parts.append(f"{self._curve.baseline} ({abs(below):.2f} {side} it)")
         if "tokens_per_second" in last:
             parts.append(f"{count(last['tokens_per_second'])} tokens/s")
         if self._curve.eta_seconds is not None:
@@ -254,7 +267,7 @@ class TerminalReporter:
         detail = _plain(self._detail)
         below = self._curve.below_baseline
         if self._stage == TRAINING and below is not None:
-            detail += f"  held-out {self._curve.last['heldout_loss']:.3f}, {verdict(below)}"
+            detail += f"  held-out {self._curve.last['heldout_loss']:.3f}, {verdict(below, self._curve.alone)}"
         text = f"[green]{tick}[/green] {self._stage}  [dim]{spent}  {detail}[/dim]"
         self._console.print(text, highlight=False)
         self._stage, self._detail = None, ""
@@ -328,12 +341,12 @@ class TerminalReporter:
             )
             losses.append(f"held-out [bold]{last['heldout_loss']:.3f}[/bold]{better}")
         if "unigram_loss" in last:
-            losses.append(f"unigram {last['unigram_loss']:.3f}")
+            losses.append(curve.baseline)
         table.add_row("  loss", "   ".join(losses))
         below = curve.below_baseline
         if below is not None:
             colour = "green" if below > _LEARNED_NATS else "yellow"
-            table.add_row("", f"[{colour}]held-out is {verdict(below)}[/{colour}]")
+            table.add_row("", f"[{colour}]held-out is {verdict(below, curve.alone)}[/{colour}]")
         if len(curve.losses) > 2:
             line = sparkline(curve.losses, _SPARKLINE_WIDTH, ascii_only=self._ascii)
             table.add_row(

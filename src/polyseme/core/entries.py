@@ -28,6 +28,9 @@ VECTORS = ("feature-extraction", "embed RUN FILE -o vectors.npy")
 FREQUENCY = "from word frequency alone"
 """What gives the loss that most objectives are compared with."""
 
+UNREAD = "without reading"
+"""The same for tasks: the frequencies of labels, their mean, or any token of the text alike."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEntry:
@@ -119,6 +122,7 @@ class TaskEntry(ObjectiveEntry):
     build: Any
     records: Records = "text"
     tag: str = "text-classification"
+    alone: str = UNREAD
 
     @property
     def use(self) -> tuple[str, str]:

@@ -329,6 +329,7 @@ def _build(
             steps_per_epoch=steps_per_epoch,
             tokens_per_row=float(loaders[0].lengths.mean()),
             reporter=reporter,
+            alone=registry.learned(recipe.objectives[0]).alone,
         ),
         learner,
     )

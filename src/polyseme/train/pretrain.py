@@ -204,6 +204,7 @@ def build_trainer(
         pace=pace_of(request.threads, request.budget, device, reporter),
         words_per_token=_words_per_token(corpus),
         keep_at=_milestones(request, recipe, corpus),
+        alone=registry.learned(recipe.objectives[0]).alone,
     )
 
 
@@ -251,6 +252,7 @@ def _build_corpus_trainer(
         meaningless=judged.meaningless,
         words_per_token=_words_per_token(corpus),
         keep_at=_milestones(request, recipe, corpus),
+        alone=registry.learned(recipe.objectives[0]).alone,
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from polyseme.core.counts import short_count
+from polyseme.core.entries import FREQUENCY
 from polyseme.core.protocols import Learner
 from polyseme.core.reporter import Reporter
 from polyseme.core.sharing import Pace, Sharing
@@ -97,6 +98,7 @@ class Trainer:
         pace: chooses the number of threads, where it may.
         words_per_token: of the training text; a learner without batches sees words in proportion to tokens.
         keep_at: milestones: numbers of words at which the weights are kept, in order.
+        alone: of the objective's entry: what gives the loss that the reporter is told beside the held-out one.
     """
 
     def __init__(
@@ -116,7 +118,9 @@ class Trainer:
         pace: Pace | None = None,
         words_per_token: float = 1.0,
         keep_at: Sequence[int] = (),
+        alone: str = FREQUENCY,
     ) -> None:
+        self.alone = alone
         self.words_per_token, self.keep_at = words_per_token, tuple(keep_at)
         self.meaningless, self.cuts_heldout = meaningless, cuts_heldout
         self.learner, self.stream, self.heldout, self.run = learner, stream, heldout, run
@@ -455,7 +459,7 @@ class Trainer:
             losses = {"heldout_loss": scores[f"{main}_loss"], "unigram_loss": scores[f"{main}_baseline"]}
             record = self._where() | losses | flat
             self._append(record)
-            self.reporter.log(record)
+            self.reporter.log(record | {"alone": self.alone})
 
     def _in_later_stage(self) -> bool:
         """Whether the learner now teaches what held-out text is not asked for: its newest weights are the best."""

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from polyseme.cli.progress import Curve, PlainReporter, TerminalReporter, open_reporter, verdict
+from polyseme.core import registry
 from polyseme.core.reporter import Reporter
 
 
@@ -79,6 +80,21 @@ def test_plain_training_shows_every_evaluation_once(clock: Clock) -> None:
     assert len(lines) == 2
     assert "step 1 " in lines[0]
     assert "held-out 5.500  unigram 6.100 (0.60 below it)" in lines[1]
+
+
+@pytest.mark.parametrize("alone", [registry.learned("contrastive").alone, registry.learned("classify").alone])
+def test_a_baseline_that_is_not_word_frequency_has_its_own_name(clock: Clock, alone: str) -> None:
+    record = {"step": 9, "loss": 1.0, "heldout_loss": 1.1, "unigram_loss": 3.1, "alone": alone}
+    plain, stream = _plain(clock)
+    terminal, console = _terminal(clock)
+    for reporter in (plain, terminal):
+        reporter.log(record)
+        reporter.close()
+    assert f"held-out 1.100  {alone} 3.100 (2.00 below it)" in stream.getvalue()
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert f"{alone} 3.100" in told
+    assert f"2.00 nats below the loss {alone}" in told
+    assert "unigram" not in stream.getvalue() + told
 
 
 def test_plain_training_between_evaluations_is_throttled(clock: Clock) -> None:
