@@ -547,6 +547,17 @@ def test_a_connection_is_used_again(watched: Callable[..., Watched], address: st
     assert len(set(connections)) <= 4
 
 
+def test_a_trail_keeps_words_that_hold_its_sign(watched: Callable[..., Watched], address: str) -> None:
+    _, reader = opened(watched, address, "#view=neighbours&word=the&trail=a%257Cb%7C100%2525%7Ccat")
+    assert reader.sees(".trail button", 3).all_text_contents() == ["a|b", "100%", "cat"]
+    reader.sees("button.bar-line").first.click()  # on to a neighbour
+    assert reader.sees(".trail button", 4).all_text_contents() == ["a|b", "100%", "cat", "the"]
+    reader.page.reload()
+    reader.sees(".trail button", 4).nth(1).click()  # back
+    assert reader.sees(".trail button", 1).all_text_contents() == ["a|b"]
+    assert reader.page.input_value("#word") == "100%"
+
+
 def test_an_answer_to_another_question_is_not_shown_beside_this_one(
     watched: Callable[..., Watched], address: str
 ) -> None:

@@ -1,1 +1,1 @@
-import{V as e,X as t,Y as n,Z as r,i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=r(n(a.matches));a.addEventListener(`change`,()=>t(o,a.matches,!0));function s(){return i.theme===`auto`?e(o):i.theme===`dark`}export{s as t};
+import{H as e,Q as t,X as n,Z as r,i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=t(n(a.matches));a.addEventListener(`change`,()=>r(o,a.matches,!0));function s(){return i.theme===`auto`?e(o):i.theme===`dark`}export{s as t};
