@@ -3,9 +3,9 @@
     python bench/serve_soak.py RUN... [--minutes 20] [--pause 0.5]
 
 Every --pause seconds one of four clients asks a run something that it can do; one in three leaves before the answer is
-there, half of these in the midst of a text. Printed are resident memory every minute, its slope over the second half,
-the requests that had no answer within a minute, what the server thinks that it still does, and the seconds from SIGTERM
-to its end, with a text under way.
+there, half of these in the midst of a text. Printed are resident memory every minute, the slope over the second half of
+what every minute had at least (what work takes for a moment is not kept), the requests that had no answer within a
+minute, what the server thinks that it still does, and the seconds from SIGTERM to its end, with a text under way.
 """
 
 from __future__ import annotations
@@ -102,16 +102,18 @@ async def soak(port: int, pid: int, options: argparse.Namespace) -> None:
             await asyncio.sleep(options.pause * 4 * draw.random() * 2)
 
     clients = [asyncio.ensure_future(one(seed)) for seed in range(4)]
-    began, seen = time.monotonic(), list[tuple[float, float]]()
+    began, seen, most = time.monotonic(), list[tuple[float, float]](), 0.0
     while time.monotonic() < ends:
-        await asyncio.sleep(min(15.0, 6 * options.minutes))
-        seen.append(((time.monotonic() - began) / 60, memory(pid)))
-        if len(seen) % 4 == 0:
-            print(f"{seen[-1][0]:5.1f} min {seen[-1][1]:8.1f} MiB {counts}", flush=True)
+        minute = list[float]()
+        for _ in range(12):
+            await asyncio.sleep(min(5.0, 0.5 * options.minutes))
+            minute.append(memory(pid))
+        most = max(most, *minute)
+        seen.append(((time.monotonic() - began) / 60, min(minute)))
+        print(f"{seen[-1][0]:5.1f} min {min(minute):8.1f} … {max(minute):.1f} MiB {counts}", flush=True)
     await asyncio.gather(*clients)
     half = np.array(seen[len(seen) // 2 :])
     slope = np.polyfit(half[:, 0], half[:, 1], 1)[0]
-    most = max(m for _, m in seen)
     print(f"second half: {slope:.3f} MiB a minute, {20 * slope:.1f} in 20 minutes; at most {most:.0f} MiB")
     await asyncio.sleep(1)
     metrics = dict(line.rsplit(" ", 1) for line in (await get("/metrics")).decode().splitlines())

@@ -267,7 +267,9 @@ class TerminalReporter:
         detail = _plain(self._detail)
         below = self._curve.below_baseline
         if self._stage == TRAINING and below is not None:
-            detail += f"  held-out {self._curve.last['heldout_loss']:.3f}, {verdict(below, self._curve.alone)}"
+            detail += (
+                f"  held-out {self._curve.last['heldout_loss']:.3f}, {verdict(below, self._curve.alone)}"
+            )
         text = f"[green]{tick}[/green] {self._stage}  [dim]{spent}  {detail}[/dim]"
         self._console.print(text, highlight=False)
         self._stage, self._detail = None, ""

@@ -85,7 +85,7 @@ def run(
         page=page,
         compiled=True,
     )
-    keep_few_sizes(256)
+    keep_few_sizes()
     try:
         serve(config, _opened if open and page else _told)
     except KeyboardInterrupt:

@@ -23,8 +23,8 @@ __all__ = ["ServeConfig", "serve"]
 CONNECTIONS = 256
 HEAD_S = 10.0
 """In which the head of a request must have come; its body has `ServeConfig.body_seconds`."""
-GRACE_S = 7
-"""For answers that are being given; what the desk still does then has three seconds more."""
+GRACE_S = 5
+"""For answers that are being given; what the desk still does then has two seconds more."""
 NEEDED = "uvicorn"
 
 
