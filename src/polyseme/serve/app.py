@@ -26,6 +26,7 @@ from polyseme.serve.errors import Refused, checked, document, in_words, refused
 from polyseme.serve.files import PageFiles
 from polyseme.serve.guard import Message, Receive, Scope, Send
 from polyseme.serve.options import ServeConfig
+from polyseme.serve.work.notes import taking_notes
 from polyseme.serve.work.service import Service, first_gone
 
 __all__ = ["App", "all_routes"]
@@ -132,7 +133,9 @@ class App:
             told.route, told.protocol = route.path, route.protocol
             call = self._call(scope, route, parts, run, body)
             asked = call.run
-            answer = await route.handler(call)
+            with taking_notes() as notes:  # of counting and of studies; the desk's are in what it answers
+                answer = await route.handler(call)
+            answer.add_notes(call.told(notes.texts))
         except Exception as error:
             found = await self._refused(error, route, asked)
             await told.whole(Answer(shaped(found, told.protocol), found.status, found.headers))

@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from polyseme.core.config import escaped
 from polyseme.serve.errors import Body, Refused
@@ -83,8 +83,20 @@ def noted(text: str, most: int | None = None) -> str:
     return "".join(kept)
 
 
+class _Noted:
+    """What has X-Notes: what a person should know, percent-encoded."""
+
+    headers: dict[str, str]
+
+    def add_notes(self, notes: Sequence[str]) -> None:
+        """Notes behind those that are there."""
+        if notes:
+            before = [unquote(self.headers["x-notes"])] if "x-notes" in self.headers else []
+            self.headers["x-notes"] = noted("; ".join([*before, *notes]), _MOST_NOTES)
+
+
 @dataclass
-class Answer:
+class Answer(_Noted):
     """A whole answer.
 
     Args:
@@ -100,15 +112,14 @@ class Answer:
 
     def noted(self, notes: Sequence[str], cut: Sequence[int] = ()) -> Answer:
         """With what a person should know, in headers: X-Notes (percent-encoded), X-Truncated (numbers of texts)."""
-        if notes:
-            self.headers["x-notes"] = noted("; ".join(notes), _MOST_NOTES)
+        self.add_notes(notes)
         if cut:
             self.headers["x-truncated"] = ",".join(map(str, cut))
         return self
 
 
 @dataclass
-class Chunks:
+class Chunks(_Noted):
     """An answer that comes in parts.
 
     Args:

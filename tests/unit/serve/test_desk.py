@@ -7,10 +7,12 @@ import json
 import shutil
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -19,6 +21,7 @@ from polyseme.core.pauses import check, filled_by, pause
 from polyseme.infer.model import load
 from polyseme.kernels.team import side_by_side
 from polyseme.serve.work import desk, shelf
+from polyseme.serve.work.notes import taking_notes
 from polyseme.serve.work.queue import Job, StreamJob
 
 LONG = {"run": "gpt", "prompt": "the cat", "max_new_tokens": 24, "temperature": 1.0}
@@ -406,6 +409,51 @@ def test_a_damaged_run_is_503_and_leaves_the_others_alone(runs: dict[str, Path],
     assert (reply.status, reply.error["code"]) == (503, "CheckpointError")
     assert server.post("/api/fill", {"run": "bert", "text": "a [MASK]"}).status == 200
     server.service.stop(5.0)
+
+
+def test_warnings_of_other_threads_are_told_to_whom_they_come_of(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loaded(folder: Path) -> Any:
+        warnings.warn(f"{folder.name} was mended", stacklevel=2)
+        return load(folder)
+
+    both = threading.Barrier(2, timeout=30)
+
+    def read(_: Any, payloads: Any) -> list[Any]:
+        """Two threads of the desk's, while a study warns, too."""
+
+        def warn(name: str) -> str:
+            both.wait()
+            warnings.warn(f"of {name}", stacklevel=2)
+            both.wait()
+            return name
+
+        return [list(side_by_side(warn, [*payloads, "beside"], 2))]
+
+    def counted() -> None:
+        warnings.warn("of counting", stacklevel=2)
+
+    monkeypatch.setattr(shelf, "_load", loaded)
+    with working(Server(runs)) as server:
+        service = server.service
+
+        async def ask() -> list[list[str]]:
+            with taking_notes() as mine:
+                await service.side.study(counted)
+            with taking_notes() as others:
+                first = await service.ask("gpt", 1, read, "a")
+                second = await service.ask("gpt", 1, read, "b")
+            return [mine.texts, others.texts, sorted(first.notes), sorted(second.notes)]
+
+        mended = f"{runs['gpt'].name} was mended"
+        told = asyncio.run(ask())
+        assert told == [["of counting"], [], sorted([mended, "of a", "of beside"]), ["of b", "of beside"]]
+        monkeypatch.setattr(
+            type(service.shelf), "tokenizer", lambda *_: counted() or load(runs["gpt"]).tokenizer
+        )
+        notes = server.post("/api/tokenize", {"run": "gpt", "text": "the cat"}).headers["x-notes"]
+        assert unquote(notes) == "of counting"
 
 
 def test_a_run_that_is_replaced_is_loaded_anew(

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -26,6 +25,7 @@ from polyseme.core.memory import trim
 from polyseme.errors import PolysemeError
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
+from polyseme.serve.work.notes import taking_notes
 from polyseme.serve.work.queue import TURN_TOKENS, Job, Outcome, Queue, StreamJob
 from polyseme.serve.work.shelf import Shelf
 
@@ -179,29 +179,30 @@ class Desk:
         """Do jobs of one run; those of the same key by one call."""
         began, away = time.monotonic(), self._away
         try:
-            run = self._shelf.get(jobs[0].run)
+            with taking_notes() as loading:
+                run = self._shelf.get(jobs[0].run)
         except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
             self._fail(jobs, error)
             return
         if isinstance(jobs[0], StreamJob):
-            self._begin(jobs[0], run)
+            self._begin(jobs[0], run, loading.texts)
             return
         for _, group in groupby(sorted(jobs, key=lambda job: hash(job.key)), key=lambda job: job.key):
-            self._together(list(group), run)
+            self._together(list(group), run, loading.texts)
             if time.monotonic() - self._wrote >= LONG_S:
                 self._write()
         seconds = time.monotonic() - began - (self._away - away)
         self._queue.measured(sum(job.tokens for job in jobs), seconds)
 
-    def _together(self, jobs: list[Job], run: Model) -> None:
+    def _together(self, jobs: list[Job], run: Model, told: Sequence[str]) -> None:
         began, away = time.monotonic(), self._away
         try:
-            with _noted() as notes, self._pausing(jobs):
+            with taking_notes() as notes, self._pausing(jobs):
                 answers = jobs[0].work(run, [job.payload for job in jobs])
         except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
             if len(jobs) > 1 and isinstance(error, PolysemeError | Refused):
                 for job in jobs:  # one of them is wrong: the others have their answers
-                    self._together([job], run)
+                    self._together([job], run, told)
                 return
             self._fail(jobs, error)
             return
@@ -211,18 +212,18 @@ class Desk:
             if isinstance(answer, BaseException):
                 job.fail(answer)
             else:
-                job.finish(Outcome(answer, notes.texts, notes.cut, began - job.since, seconds))
+                job.finish(Outcome(answer, [*told, *notes.texts], notes.cut, began - job.since, seconds))
 
-    def _begin(self, job: StreamJob, run: Model) -> None:
+    def _begin(self, job: StreamJob, run: Model, told: Sequence[str]) -> None:
         try:
-            with _noted() as notes, self._pausing([job]):
+            with taking_notes() as notes, self._pausing([job]):
                 (job.steps,) = job.work(run, [job.payload])
         except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
             self._fail([job], error)
             return
         self._counts.done(job.tokens, 0.0, 1)
         self._streams.append(job)
-        job.finish(Outcome(None, notes.texts, notes.cut, time.monotonic() - job.since))
+        job.finish(Outcome(None, [*told, *notes.texts], notes.cut, time.monotonic() - job.since))
 
     def _step(self, job: StreamJob) -> None:
         """One step of a text, unless nobody reads it any more."""
@@ -232,7 +233,7 @@ class Desk:
         try:
             if job.cancelled or time.monotonic() > self._ends:
                 raise _Stopped
-            with _noted() as notes, self._pausing([job]):
+            with taking_notes() as notes, self._pausing([job]):
                 piece = next(job.steps)
             self._counts.generated += 1
             job.give(piece)
@@ -251,39 +252,3 @@ class Desk:
             if close is not None:
                 close()
             job.give(end)
-
-
-class _Notes:
-    """What a call warned of.
-
-    Attributes:
-        texts: the warnings' words.
-        cut: the numbers of texts whose ends were not read.
-    """
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.cut: list[int] = []
-
-    def take(self, message: Warning | str, category: type[Warning]) -> None:
-        """Keep a warning, if it is one of ours."""
-        if not issubclass(category, UserWarning):
-            return
-        if (text := str(message)) not in self.texts:
-            self.texts.append(text)
-        self.cut += getattr(message, "truncated", ())
-
-
-@contextmanager
-def _noted() -> Iterator[_Notes]:
-    """Keeps this thread's warnings as notes; those of others, who load or count meanwhile, are not told to anybody."""
-    notes, mine = _Notes(), threading.get_ident()
-
-    def keep(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
-        if threading.get_ident() == mine:
-            notes.take(message, category)
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.showwarning = keep
-        yield notes

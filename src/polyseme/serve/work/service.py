@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from polyseme.serve.counts import Counts
 from polyseme.serve.errors import Refused
 from polyseme.serve.options import ServeConfig
 from polyseme.serve.work.desk import Desk, End
+from polyseme.serve.work.notes import taken_along
 from polyseme.serve.work.queue import Job, Outcome, Queue, StreamJob
 from polyseme.serve.work.shelf import Shelf
 
@@ -32,11 +32,11 @@ class Side:
 
     async def count(self, call: Callable[..., Given], *arguments: Any) -> Given:
         """Do something short."""
-        return await asyncio.get_running_loop().run_in_executor(self._counting, partial(call, *arguments))
+        return await asyncio.get_running_loop().run_in_executor(self._counting, taken_along(call, *arguments))
 
     async def study(self, call: Callable[..., Given], *arguments: Any) -> Given:
         """Do something that may take seconds."""
-        return await asyncio.get_running_loop().run_in_executor(self._studies, partial(call, *arguments))
+        return await asyncio.get_running_loop().run_in_executor(self._studies, taken_along(call, *arguments))
 
     def stop(self) -> None:
         """Begin nothing more."""

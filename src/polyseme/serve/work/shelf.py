@@ -12,6 +12,7 @@ import math
 import stat
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from polyseme.errors import PolysemeError
 from polyseme.serve.errors import Refused
+from polyseme.serve.work.notes import Notes, taking_notes
 
 if TYPE_CHECKING:
     from polyseme.infer.model import Model
@@ -56,7 +58,8 @@ class Shelf:
         self._compiled = compiled
         self._loaded: OrderedDict[str, Model] = OrderedDict()
         self._loader = ThreadPoolExecutor(LOADING, "loading")
-        self._loading: dict[str, Future[Model]] = {}
+        self._loading: dict[str, Future[tuple[Model, Notes]]] = {}
+        self._warned: dict[str, list[str]] = {}  # what was said when a run was loaded, for who asks it first
         self._failed: dict[str, tuple[Any, Exception]] = {}  # digests when it failed, and why
         self._looked: dict[str, float] = {}
         self._tokenizers: dict[str, tuple[float, Tokenizer]] = {}
@@ -134,7 +137,7 @@ class Shelf:
         if name not in self._loading:
             if self._is_known(name):
                 return True
-            self._loading[name] = self._loader.submit(_load, self.folder(name))
+            self._loading[name] = self._loader.submit(_load_noted, self.folder(name))
             self._loading[name].add_done_callback(lambda _: self._changed())
         if not self._loading[name].done():
             return False
@@ -154,25 +157,29 @@ class Shelf:
         known = [model.run.meta.get("files"), None, self._failed.get(name, (None,))[0]]
         return digests in known
 
-    def _put(self, name: str, loaded: Future[Model]) -> None:
+    def _put(self, name: str, loaded: Future[tuple[Model, Notes]]) -> None:
         """Keep what was loaded; one that could not be leaves that which is in memory."""
         self._looked[name] = time.monotonic()
         try:
-            model = loaded.result()
+            model, notes = loaded.result()
         except Exception as error:  # whatever a damaged folder may do: who asks for this run is told
             self._failed[name] = self._digests(name), error
             return
         self._failed.pop(name, None)
+        self._warned[name] = notes.texts
         self._loaded[name] = model
         self._loaded.move_to_end(name)
         if self._compiled and getattr(model.encoder, "post_norm_encoder", False):
             self._compiled = False
-            self._loader.submit(_load_compiled)
+            # where the code is not there it is compiled, which nothing can end: the server's end does not wait for it
+            threading.Thread(target=_load_compiled, name="compiling", daemon=True).start()
         while len(self._loaded) > 1 and self.bytes > self._memory:
             self._loaded.popitem(last=False)
 
     def get(self, name: str) -> Model:
         """The run in memory; it is waited for where it is not there, or has other weights by now.
+
+        What there was to warn of when it was loaded is warned of once.
 
         Raises:  Refused: no such run.  PolysemeError: it cannot be loaded.
         """
@@ -182,6 +189,8 @@ class Shelf:
         if name not in self._loaded:
             raise self._failed[name][1]
         self._loaded.move_to_end(name)
+        for text in self._warned.pop(name, ()):
+            warnings.warn(text, stacklevel=2)
         return self._loaded[name]
 
     def stop(self) -> None:
@@ -288,6 +297,11 @@ def lines_after(file: Path, after: int) -> tuple[bytes, int]:
         read = opened.read(MOST_LINES)
     whole = read[: read.rfind(b"\n") + 1]
     return whole, start + len(whole)
+
+
+def _load_noted(folder: Path) -> tuple[Model, Notes]:
+    with taking_notes() as notes:
+        return _load(folder), notes
 
 
 def _load(folder: Path) -> Model:
