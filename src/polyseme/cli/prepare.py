@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from polyseme.cli.completion import Corpus
 from polyseme.cli.options import Documents, Json, Language, Output, positive, read_settings
 from polyseme.cli.output import closing, emit, emit_json
+from polyseme.core.remote import remote_path
 from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
@@ -44,9 +45,9 @@ def run(
     """Tokenize text into a store; `polyseme pretrain` takes the store as its corpus.
 
     Args:
-        corpus: files, folders, globs (.txt .jsonl .csv .parquet, also .gz .zst) or python-docs; of several each may
-            have its share of the words: novels/=0.5 news.jsonl=0.5.
-        output: the store folder to write.
+        corpus: files, folders, globs (.txt .jsonl .csv .parquet, also .gz .zst), URLs or python-docs; of several each
+            may have its share of the words: novels/=0.5 news.jsonl=0.5.
+        output: the store to write: a folder, or a URL such as s3://BUCKET/STORE.
         tokenizer: a run, a store or a tokenizer.json whose vocabulary to share; else one is learned from the text.
         kind: kind of tokenizer to learn.
         vocab_size: size of the vocabulary to learn; chosen from the corpus size when absent.
@@ -64,6 +65,7 @@ def run(
         address: of a Ray cluster, such as ray://HOST:10001; Ray on this machine when absent.
         json: print what was written as one JSON document.
     """
+    output = remote_path(output) or output
     positive("--workers", workers)
     positive("--vocab-size", vocab_size)
     positive("--shard-mb", shard_mb)

@@ -14,7 +14,6 @@ error of ours was met.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from array import array
 from collections import deque
@@ -31,6 +30,8 @@ import numpy.typing as npt
 
 import polyseme.errors as errors
 from polyseme.core.files import new_file, new_folder
+from polyseme.core.remote import RemotePath, remote_path, stamp
+from polyseme.data.elsewhere import put_shards
 from polyseme.data.encoding import DocumentEncoder, EncodedDocuments
 from polyseme.data.examples import DocumentChunks, NextTokenWindows, SpecialTokens
 from polyseme.data.packing import packed_rows
@@ -81,7 +82,13 @@ class Task:
     def from_json(cls, text: str) -> Task:
         """The task that `to_json` wrote."""
         stage, work, number, split, files = json.loads(text)
-        return cls(stage, work, number, split, tuple(SourceFile(Path(path), *rest) for path, *rest in files))
+        return cls(
+            stage,
+            work,
+            number,
+            split,
+            tuple(SourceFile(remote_path(path) or Path(path), *rest) for path, *rest in files),
+        )
 
 
 def perform(text: str) -> str:
@@ -143,13 +150,13 @@ def _corpus(task: Task) -> Corpus:
         if file.builtin:
             continue
         try:
-            status = os.stat(file.path)
+            size, written = stamp(file.path)
         except OSError as error:
             raise CorpusError("cannot read a file", got=error.strerror, where=file.path) from None
-        if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+        if (size, written) != (file.size, file.mtime_ns):
             raise CorpusError(
                 "a file has changed since the preparation began",
-                got=f"{status.st_size:,} bytes",
+                got=f"{size:,} bytes",
                 expected=f"{file.size:,} bytes, untouched",
                 where=file.path,
                 fix="the same command without --resume begins anew",
@@ -245,6 +252,8 @@ def make_shards(task: Task) -> dict[str, Any]:
                     for split, batch in _batches(task, corpus, report, plan["valid_share"]):
                         shards.add(split, batch, encoder.encode(batch.texts) if batch.texts else None)
                 shards.complete({"dirt": report.as_dict(), "reading": corpus.reading()})
+                if plan["remote"] is not None:
+                    put_shards(temporary, RemotePath(plan["remote"]) / "shards" / folder.name)
         except (OSError, RunError):
             if not (folder / SHARD).is_file():  # else a process that was taken for dead has made the same
                 raise

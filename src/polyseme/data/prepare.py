@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,14 @@ import numpy as np
 from polyseme.core.cores import default_threads
 from polyseme.core.files import new_folder
 from polyseme.core.paths import PathLike, Paths, names_of, path_of
+from polyseme.core.remote import RemotePath, remote_path
 from polyseme.core.rng import Random
+from polyseme.data.elsewhere import made_in, put_store
 from polyseme.data.making import counts_of
 from polyseme.data.sharding import Sharding, cut, prepare_in_shards
-from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, TokenStore, write_meta
+from polyseme.data.store import SPLITS, PreparedCorpus, StoreWriter, TokenStore, is_store, write_meta
 from polyseme.data.workers import encode_batches
-from polyseme.errors import ConfigError, CorpusError
+from polyseme.errors import ConfigError, CorpusError, RunError
 from polyseme.text.clean import KINDS, CleaningReport
 from polyseme.text.config import TextConfig, TokenizerConfig
 from polyseme.text.corpus import Corpus, Document, Fingerprint
@@ -93,7 +95,7 @@ def prepare(
     Args:
         sources: files, folders, patterns or built-in names, or one of them; with shares such as "novels/=0.5" that sum
             to 1, or without.
-        folder: the store to make; absent or empty.
+        folder: the store to make; absent or empty. A URL such as s3://BUCKET/STORE is put there, shard by shard.
         text: how to read; its valid_share of the documents is held out, and at least one of several.
         tokenizer: a trained one, or how to train one on the training documents.
         valid_files: held-out text of its own; then all of `sources` trains, but for documents that are in it, too.
@@ -115,6 +117,18 @@ def prepare(
     if workers is not None and workers < 1:
         raise ConfigError("workers must be at least 1", got=workers)
     sources, valid_files = names_of(sources), names_of(valid_files)
+    if (remote := remote_path(folder)) is not None:
+        asked: Any = {
+            "text": text,
+            "tokenizer": tokenizer,
+            "valid_files": valid_files,
+            "workers": workers,
+            "minimum_valid_tokens": minimum_valid_tokens,
+            "lower_min_count": lower_min_count,
+            "sharding": sharding and replace(sharding, remote=str(remote)),
+            "progress": progress,
+        }
+        return _prepared_elsewhere(remote, sharding, lambda place: prepare(sources, place, **asked))
     started = time.perf_counter()
     listen = progress or _ignore
     corpus = Corpus(sources, text.model_copy(update={"valid_share": 0.0}) if valid_files else text)
@@ -240,6 +254,23 @@ def prepare(
         }
         write_meta(temporary, meta)
     return PreparedCorpus.open(Path(folder))
+
+
+def _prepared_elsewhere(
+    remote: RemotePath, sharding: Sharding | None, make: Callable[[Path], PreparedCorpus]
+) -> PreparedCorpus:
+    """Make a store on this disk, whose shards are put at a URL meanwhile, and put the rest there.
+
+    Raises:  RunError: there is a store already.   StorageError: the server refuses.
+    """
+    place = made_in(remote)
+    if not is_store(remote):
+        make(place)
+        put_store(place, remote)
+        shutil.rmtree(place)
+    elif sharding is None or not sharding.resume:
+        raise RunError("there is a store already", where=remote, fix="name another URL")
+    return PreparedCorpus.open(remote)
 
 
 class _Reader:

@@ -39,7 +39,16 @@ from polyseme.text.pieces import PIECE, pieces
 from polyseme.text.sources import SourceFile
 from polyseme.text.tokenizers import Tokenizer
 
-_PLANNING = ("unknown", "valid_share", "of_many", "valid_text", "most_tokens", "minimum_valid_tokens", "cuts")
+_PLANNING = (
+    "remote",
+    "unknown",
+    "valid_share",
+    "of_many",
+    "valid_text",
+    "most_tokens",
+    "minimum_valid_tokens",
+    "cuts",
+)
 """What plan.json says that store.json need not."""
 
 
@@ -52,12 +61,14 @@ class Sharding:
         piece: bytes of text of a piece, about, and so of a shard.
         resume: go on with what an earlier command left; begin where there is nothing.
         most_tokens: of a split of a shard.
+        remote: the URL at which shards are put as they are made, and of which only what counts stays here.
     """
 
     engine: Engine
     piece: int = PIECE
     resume: bool = False
     most_tokens: int = MOST_TOKENS
+    remote: str | None = None
 
 
 Listener = Callable[[str, int, int, int, int], None]
@@ -208,6 +219,7 @@ def _planned(
         "of_many": corpus.of_many,
         "valid_text": heldout.config.model_dump(mode="json") if heldout else None,
         "most_tokens": how.most_tokens,
+        "remote": how.remote,
         "cuts": cuts,
         **plan(work),
     }

@@ -47,7 +47,9 @@ import numpy.typing as npt
 from polyseme.core.arrays import IntArray
 from polyseme.core.config import to_json
 from polyseme.core.files import sha256_of, sync, sync_folder, write_atomic
+from polyseme.core.remote import RemotePath, remote_path
 from polyseme.core.shell import typed
+from polyseme.data.elsewhere import fetched, fetched_shard
 from polyseme.errors import CheckpointError, RunError
 from polyseme.text.tokenizers import Tokenizer
 
@@ -308,14 +310,24 @@ class ShardedStore(TokenStore):
         split: "train" or "valid".
         shards: what store.json says of each.
         counts: of all shards.
+        remote: where the shards are, if not in the folder: they are fetched into it.
     """
 
     folder: Path
     split: str
     shards: Sequence[dict[str, Any]]
+    remote: RemotePath | None
 
-    def __init__(self, folder: Path, split: str, shards: Sequence[dict[str, Any]], counts: IntArray) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        split: str,
+        shards: Sequence[dict[str, Any]],
+        counts: IntArray,
+        remote: RemotePath | None = None,
+    ) -> None:
         known = {"folder": folder, "split": split, "shards": shards, "counts": counts, "_whole": set()}
+        known["remote"] = remote
         known["_open"] = lru_cache(maxsize=_OPEN)(self._open_shard)
         for name, value in known.items():
             object.__setattr__(self, name, value)  # it is frozen
@@ -336,6 +348,9 @@ class ShardedStore(TokenStore):
 
     def _open_shard(self, number: int) -> TokenStore:
         entry = self.shards[number]
+        if self.remote is not None:
+            place = fetched_shard(self.remote, self.folder, entry["name"], entry["sha256"])
+            return TokenStore.open(place / self.split)
         folder = self.folder / "shards" / entry["name"]
         if number not in self._whole:  # type: ignore[attr-defined]
             _check_shard(folder, self.split, entry["sha256"])
@@ -422,11 +437,14 @@ class PreparedCorpus:
 
     @classmethod
     def open(cls, folder: Path) -> PreparedCorpus:
-        """Open a store after checking that it is whole.
+        """Open a store, which may be at a URL, after checking that it is whole.
 
         Raises:  RunError: the folder is not a store, or a newer polyseme wrote it.
                  CheckpointError: a file is missing, truncated or altered; it names the file.
         """
+        remote = remote_path(folder)
+        if remote is not None:
+            folder = fetched(remote)
         meta = _read_meta(folder)
         for name, known in meta["files"].items():
             path = folder / name
@@ -446,13 +464,16 @@ class PreparedCorpus:
         return cls(
             folder,
             meta,
-            *(ShardedStore(folder, split, shards, c) for split, c in zip(SPLITS, counts, strict=True)),
+            *(
+                ShardedStore(folder, split, shards, c, remote)
+                for split, c in zip(SPLITS, counts, strict=True)
+            ),
         )
 
 
 def is_store(path: Path | str) -> bool:
     """Whether a path is a folder that `prepare` made (it may still be damaged; `PreparedCorpus.open` says)."""
-    return (Path(path) / "store.json").is_file()
+    return ((remote_path(path) or Path(path)) / "store.json").is_file()
 
 
 def write_meta(folder: Path, meta: dict[str, Any]) -> None:

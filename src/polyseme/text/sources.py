@@ -9,6 +9,7 @@ a folder    its .txt, .text, .jsonl and .ndjson files and wikiextractor's wiki_0
             may not be read; each is counted in the report, by suffix where that is why
 a pattern   with * ? or [ ]: the files that match, of any suffix; binary ones and descriptions are skipped
 a name      a built-in corpus: python-docs
+a URL       s3://BUCKET/KEY and the like (core/remote.py): a file, a folder or a pattern, by the same rules
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from polyseme.core.files import COMPRESSED, suffix_of
+from polyseme.core.remote import RemotePath, remote_path, stamp
 from polyseme.errors import CorpusError
 from polyseme.text.articles import is_extracted
 from polyseme.text.builtin import BUILTINS
@@ -229,7 +231,12 @@ def _no_files(source: str, report: CleaningReport) -> CorpusError:
 
 def _resolve(source: str, report: CleaningReport, encoding: str) -> Iterator[SourceFile]:
     path = Path(source)
-    if path.is_dir():
+    if (remote := remote_path(source)) is not None:
+        try:
+            yield from _resolve_remote(remote, report, encoding)
+        except OSError as error:
+            raise CorpusError("cannot read a file", got=error.strerror, where=remote) from None
+    elif path.is_dir():
         yield from _walk(path, report)
     elif path.exists():
         yield _named(path, encoding)
@@ -250,6 +257,28 @@ def _resolve(source: str, report: CleaningReport, encoding: str) -> Iterator[Sou
     else:
         what = "no such file, folder or built-in corpus"
         raise missing(path, what, "name a file, a folder or python-docs", BUILTINS)
+
+
+def _resolve_remote(source: RemotePath, report: CleaningReport, encoding: str) -> Iterator[SourceFile]:
+    pattern = glob.has_magic(str(source))
+    if not pattern and source.is_file():
+        yield _named(source, encoding)
+        return
+    files = {path: (size, written) for path, size, written in source.below(pattern)}
+    if not files and not pattern:
+        raise CorpusError("no such file or folder", where=source, fix="name a file, a folder or a pattern")
+    begin = len(source.parts)
+    # files of a folder before those of its sub-folders, as on a disk
+    for path in sorted(files, key=lambda p: [*((1, part) for part in p.parts[:-1]), (0, p.name)]):
+        name = str(path)
+        if not pattern and any(part.startswith(".") for part in path.parts[begin:]):
+            report.add("skipped_hidden", 1, name)
+        elif _DESCRIPTION.fullmatch(path.name):
+            report.add("skipped_description", 1, name)
+        elif not pattern and suffix_of(path.name) not in _TEXTS and not is_extracted(path.name):
+            report.skip_suffix(suffix_of(path.name), name)
+        else:
+            yield SourceFile(path, *files[path])
 
 
 def missing(path: Path, what: str, otherwise: str, names: Iterable[str] = ()) -> CorpusError:
@@ -312,10 +341,9 @@ def _regular(path: str, report: CleaningReport) -> SourceFile | None:
 
 def _stat(path: Path, named: bool) -> SourceFile:
     try:
-        status = path.stat()
+        return SourceFile(path, *stamp(path), named)
     except OSError as error:
         raise CorpusError("cannot read a file", got=error.strerror, where=path) from None
-    return SourceFile(path, status.st_size, status.st_mtime_ns, named)
 
 
 def _named(path: Path, encoding: str) -> SourceFile:
@@ -479,8 +507,11 @@ def can_be_cut(file: SourceFile, encoding: str) -> bool:
     if file.builtin or is_arrow(file.path) or is_table(file.path) or not file.size:
         return False
     first = next(read_chunks(file.path), b"")
-    with file.path.open("rb") as raw:
-        head = raw.read(4)
+    try:
+        with file.path.open("rb") as raw:
+            head = raw.read(4)
+    except OSError as error:
+        raise CorpusError("cannot read a file", got=error.strerror, where=file.path) from None
     detected = _codec_of(first, encoding)
     plain = not head.startswith((_GZIP, _ZSTANDARD))
     return plain and detected is not None and not detected[0].startswith(("utf-16", "utf-32"))
@@ -555,13 +586,15 @@ def _zstandard(raw: IO[bytes], size: int) -> Iterator[bytes]:
 def estimated_bytes(file: SourceFile) -> int:
     """About how many bytes of text a file holds: its size, or what its compressed form announces.
 
-    gzip says so in its last four bytes, zstandard often in its first; else four times its size. Parquet is
-    compressed by columns: about twice its size.
+    gzip says so in its last four bytes, zstandard often in its first; else, and elsewhere, four times its size. Parquet
+    is compressed by columns: about twice its size.
     """
     if file.builtin:
         return 2_000_000
     if is_arrow(file.path):
         return 2 * file.size if file.path.suffix.lower() == ".parquet" else file.size
+    if isinstance(file.path, RemotePath):  # nothing is asked for: there may be thousands
+        return 4 * file.size if file.path.suffix.lower() in COMPRESSED else file.size
     try:
         with file.path.open("rb") as raw:
             head = raw.read(18)

@@ -34,6 +34,7 @@ from torch import Tensor
 from polyseme.core.config import to_json
 from polyseme.core.files import make_folder, write_atomic
 from polyseme.core.paths import path_of
+from polyseme.core.remote import remote_path
 from polyseme.core.reporter import Reporter
 from polyseme.core.result import frame
 from polyseme.errors import CheckpointError, RunError
@@ -179,6 +180,8 @@ class RunDirectory:
         Raises:  RunError: the folder holds something already.
                  StorageError: it cannot be written.
         """
+        if (remote := remote_path(path)) is not None:
+            raise RunError("a run is kept on a disk", got="a URL", where=remote, fix="-o runs/mine")
         if (path / "run.json").exists():
             raise RunError(
                 "the output folder holds another run",

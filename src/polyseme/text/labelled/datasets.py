@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from polyseme.core.remote import RemotePath
 from polyseme.errors import ConfigError, CorpusError
 from polyseme.text.sources import ARROW, STDIN
 
@@ -128,7 +129,7 @@ def arrow_rows(file: Path, field: str) -> Iterator[dict[str, Any]]:
     pa, ipc, parquet = _pyarrow(file)
     try:
         if file.suffix.lower() == ".parquet":
-            with parquet.ParquetFile(file) as table:
+            with parquet.ParquetFile(file.open("rb") if isinstance(file, RemotePath) else file) as table:
                 names = set(table.schema_arrow.names)
                 needed = [name for name in (field, field.partition(".")[0]) if name in names]
                 for batch in table.iter_batches(1000, columns=needed[:1] or None):
@@ -161,7 +162,8 @@ def _pyarrow(path: Path) -> tuple[Any, Any, Any]:
 
 def _stream(pa: Any, ipc: Any, file: Path) -> Any:
     """A table in either of Arrow's two forms; the datasets library writes streams."""
-    with pa.memory_map(str(file)) as source:
+    remote = isinstance(file, RemotePath)
+    with pa.PythonFile(file.open("rb")) if remote else pa.memory_map(str(file)) as source:
         try:
             return ipc.open_stream(source).read_all()
         except pa.ArrowInvalid:
