@@ -22,7 +22,7 @@ from polyseme.core.config import escaped
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Protocol, Route, noted, to_bytes
-from polyseme.serve.errors import Refused, checked, document, in_words, refused
+from polyseme.serve.errors import BODIES, Refused, checked, document, in_words, refused
 from polyseme.serve.files import PageFiles
 from polyseme.serve.guard import Message, Receive, Scope, Send
 from polyseme.serve.options import ServeConfig
@@ -99,7 +99,13 @@ class App:
         body = await _whole(receive)
         works = self.service.works
         if told.work in works:
-            taken = Refused(409, "something of this X-Work is going on", code="work", got=told.work)
+            taken = Refused(
+                409,
+                "something of this X-Work is going on",
+                code="work",
+                got=told.work,
+                fix="another X-Work, or none",
+            )
             await told.whole(Answer(document(taken), taken.status))
             return
         stop = works[told.work] = asyncio.get_running_loop().create_future()
@@ -112,7 +118,9 @@ class App:
                 with suppress(asyncio.CancelledError):
                     await work
                 if not gone.done():
-                    await told.stopped(Refused(409, "it was stopped", code="stopped"))
+                    await told.stopped(
+                        Refused(409, "it was stopped", code="stopped", fix="the same once more")
+                    )
                 return
             work.result()
         finally:
@@ -161,7 +169,11 @@ class App:
             allowed.add(route.method)
         if allowed:
             raise Refused(
-                405, "no such method here", code="method", headers={"allow": ", ".join(sorted(allowed))}
+                405,
+                "no such method here",
+                code="method",
+                headers={"allow": ", ".join(sorted(allowed))},
+                fix=f"{min(allowed)} {path}",
             )
         raise Refused(404, "there is nothing here", code="not_found", got=path, fix="GET /openapi.json")
 
@@ -178,11 +190,19 @@ class App:
         if route.method == "POST":
             values = _json(body)
             if not isinstance(values, dict):
-                raise Refused(422, "the body must be an object", code="body", got=type(values).__name__)
+                raise Refused(
+                    422, "the body must be an object", code="body", got=type(values).__name__, fix=BODIES
+                )
             of_body = values.get(route.named)
             if of_body is not None and (named is None or route.protocol == "ours"):
                 if not isinstance(of_body, str):
-                    raise Refused(422, "a run is named by a string", param=route.named, code="type")
+                    raise Refused(
+                        422,
+                        "a run is named by a string",
+                        param=route.named,
+                        code="type",
+                        fix=f'"{route.named}": "NAME"',
+                    )
                 if named not in (None, of_body):
                     raise Refused(
                         422,
@@ -198,7 +218,9 @@ class App:
         self.service.shelf.folder(named)  # 404 where there is none
         lang = values.get("lang") if isinstance(values, dict) else None
         if lang is not None and route.protocol == "ours" and lang not in ("en", "zh"):
-            raise Refused(422, "no such language", param="lang", code="type", got=lang, expected="en, zh")
+            raise Refused(
+                422, "no such language", param="lang", code="type", got=lang, expected="en, zh", fix="lang en"
+            )
         call = Call(self.service, named, parts, query, headers, values, lang=lang)
         if route.body is not None:
             read = {route.named, "runs" if route.several else "", "lang" if route.protocol == "ours" else ""}
@@ -357,7 +379,7 @@ def _json(body: bytes) -> Any:
         if _LONE.search(body):
             json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
-        raise Refused(400, "the body is no JSON", code="json", got=str(error)[:100]) from None
+        raise Refused(400, "the body is no JSON", code="json", got=str(error)[:100], fix=BODIES) from None
     return values
 
 

@@ -21,7 +21,7 @@ from polyseme.errors import (
     StorageError,
 )
 
-__all__ = ["Body", "Refused", "checked", "document", "in_words", "refused"]
+__all__ = ["BODIES", "Body", "Refused", "checked", "document", "in_words", "refused"]
 
 TYPES = {
     400: "invalid_request_error",
@@ -48,6 +48,7 @@ STATUSES: tuple[tuple[type[PolysemeError], int], ...] = (
     (StorageError, 503),
     (PolysemeError, 500),
 )
+BODIES = "GET /openapi.json has the fields of every route"
 _SHOWN = 200
 """Characters of an offending value that an answer repeats."""
 
@@ -60,7 +61,8 @@ class Refused(Exception):
         message: what failed, a sentence.
         param: the JSON path of the field that caused it.
         code: a word for programs.
-        got, expected, fix: as in `PolysemeError`.
+        got, expected: as in `PolysemeError`.
+        fix: what to try; it must be said, or be None where an error of ours has none.
         headers: that the answer has besides.
     """
 
@@ -73,7 +75,7 @@ class Refused(Exception):
         code: str | None = None,
         got: object | None = None,
         expected: object | None = None,
-        fix: str | None = None,
+        fix: str | None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
@@ -129,7 +131,13 @@ def refused(error: BaseException, can: Iterable[str] = (), paths: bool = True) -
     if isinstance(error, MemoryError):
         return Refused(503, "there is not enough memory for it", code="memory", fix="a smaller request")
     if not isinstance(error, PolysemeError):
-        return Refused(500, "the server failed", code="server_error", got=type(error).__name__)
+        return Refused(
+            500,
+            "the server failed",
+            code="server_error",
+            got=type(error).__name__,
+            fix="the same once more; if it fails again, report it with what was asked",
+        )
     status = next(status for kind, status in STATUSES if isinstance(error, kind))
     names = list(can)
     fix = f"a run that can: {', '.join(names)}" if names else error.fix
@@ -170,4 +178,5 @@ def checked(model: type[Asked], values: Mapping[str, Any]) -> Asked:
             code=first["type"],
             got=None if first["type"] == "missing" else repr(first["input"]),
             expected=first["msg"],
+            fix=BODIES,
         ) from None

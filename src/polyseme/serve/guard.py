@@ -87,14 +87,30 @@ class Guard:
             await _refuse(guarded, error)
             return
         except Exception:  # whatever a request does to the checks themselves: it is not let through
-            await _refuse(guarded, Refused(400, "the request cannot be read", code="bad_request"))
+            await _refuse(
+                guarded,
+                Refused(
+                    400,
+                    "the request cannot be read",
+                    code="bad_request",
+                    fix="curl or another client that speaks HTTP/1.1",
+                ),
+            )
             return
         try:
             await self._app(scope, _again(body, receive), guarded)
         except Exception:  # of an answer that was not made: its words might tell what nobody is to read
             if sent:  # the answer has begun: the connection is cut, so that nobody takes it for whole
                 raise
-            await _refuse(guarded, Refused(500, "the server failed", code="server_error"))
+            await _refuse(
+                guarded,
+                Refused(
+                    500,
+                    "the server failed",
+                    code="server_error",
+                    fix="the same once more; if it fails again, report it with what was asked",
+                ),
+            )
 
     def _check(self, scope: Scope) -> None:
         """Raises:  Refused: who asks may not."""
@@ -115,12 +131,26 @@ class Guard:
         for origin in of(b"origin"):
             scheme, _, host = origin.decode("latin-1").lower().partition("://")
             if scheme not in ("http", "https") or host not in self._hosts:
-                raise Refused(403, "another page may not ask", code="origin", got=origin.decode("latin-1"))
+                raise Refused(
+                    403,
+                    "another page may not ask",
+                    code="origin",
+                    got=origin.decode("latin-1"),
+                    fix="a page of this server, or a program that sends no Origin",
+                )
         for site in of(b"sec-fetch-site"):
             if site not in (b"same-origin", b"none") and not _opens(scope):
-                raise Refused(403, "another page may not ask", code="site", got=site.decode("latin-1"))
+                raise Refused(
+                    403,
+                    "another page may not ask",
+                    code="site",
+                    got=site.decode("latin-1"),
+                    fix="a page of this server, or a program that sends no Sec-Fetch-Site",
+                )
         if scope["method"] not in METHODS:
-            raise Refused(405, "no such method", code="method", headers={"allow": ", ".join(METHODS)})
+            raise Refused(
+                405, "no such method", code="method", headers={"allow": ", ".join(METHODS)}, fix="GET or POST"
+            )
         if self._token is not None and not _open(scope["path"]):
             shown = of(b"authorization")
             if len(shown) != 1 or not compare_digest(shown[0], self._token):
@@ -134,7 +164,9 @@ class Guard:
         if of(b"content-length") and of(
             b"transfer-encoding"
         ):  # two ends: a proxy may see another one than we do
-            raise Refused(400, "the body has two lengths", code="body", headers=_LAST)
+            raise Refused(
+                400, "the body has two lengths", code="body", headers=_LAST, fix="one Content-Length"
+            )
         if scope["method"] == "POST":
             kinds = of(b"content-type")
             kind = kinds[0].partition(b";")[0].strip().lower() if len(kinds) == 1 else b""
@@ -145,6 +177,7 @@ class Guard:
                     code="content_type",
                     got=b", ".join(kinds).decode("latin-1") or "no Content-Type",
                     expected="application/json",
+                    fix="-H 'content-type: application/json'",
                 )
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes:
@@ -157,7 +190,13 @@ class Guard:
             if size > most:
                 got, expected = f"{size:,} bytes", f"{most:,}"
                 raise Refused(
-                    413, "the body is too long", code="body", got=got, expected=expected, headers=_LAST
+                    413,
+                    "the body is too long",
+                    code="body",
+                    got=got,
+                    expected=expected,
+                    headers=_LAST,
+                    fix="several requests",
                 )
 
         for name, value in scope["headers"]:
@@ -170,17 +209,25 @@ class Guard:
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise Refused(400, "the body ended early", code="body")
+                        raise Refused(400, "the body ended early", code="body", fix="the same once more")
                     parts.append(message.get("body", b""))
                     size += len(parts[-1])
                     check(size)
                     if not message.get("more_body", False):
                         break
         except TimeoutError:
-            raise Refused(408, "the body took too long", code="body", headers=_LAST) from None
+            raise Refused(
+                408, "the body took too long", code="body", headers=_LAST, fix="the same once more"
+            ) from None
         body = b"".join(parts)
         if body.count(b"[") + body.count(b"{") > DEPTH and depth(body) > DEPTH:
-            raise Refused(422, "the JSON is too deep", code="depth", expected=f"at most {DEPTH} levels")
+            raise Refused(
+                422,
+                "the JSON is too deep",
+                code="depth",
+                expected=f"at most {DEPTH} levels",
+                fix="fewer lists and objects inside one another",
+            )
         return body
 
 

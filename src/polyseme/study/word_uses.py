@@ -6,7 +6,6 @@ used. What is found goes into `senses` and `cosines` as it is.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from polyseme.core.paths import Paths, names_of
 from polyseme.core.reporter import Reporter
 from polyseme.core.result import Result
 from polyseme.core.rng import Random
+from polyseme.core.shell import command
 from polyseme.data.store import PreparedCorpus
 from polyseme.data.uses import uses_in_store
 from polyseme.errors import ConfigError, InputError, RunError
@@ -169,7 +169,7 @@ def _from_store(
         raise RunError(
             "the text that the run was trained on is not there any more",
             where=directory.path,
-            fix=f"name a text: polyseme uses RUN {shlex.quote(word)} --texts FILE",
+            fix=command("polyseme", "uses", "--texts", "FILE", "--", directory.path, word),
         )
     corpus = PreparedCorpus.open(store)
     found = uses_in_store(corpus.train, corpus.tokenizer, word, limit, seed, reporter)

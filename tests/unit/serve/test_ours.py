@@ -193,6 +193,7 @@ def test_what_is_wrong_is_said(path: str, body: Any, status: int, param: str | N
     reply = server.post(f"/api/{path}", body)
     assert reply.status == status, reply.body
     assert set(reply.error) == {"message", "type", "param", "code", "got", "expected", "fix"}
+    assert reply.error["fix"]
     if param is not None:
         assert reply.error["param"] == param
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from polyseme.core.config import suggest
 from polyseme.core.synonyms import MASKS
 from polyseme.serve.calls import Answer, Call, Chunks, Route, to_bytes
 from polyseme.serve.errors import Body, Refused, checked, in_words
@@ -363,6 +364,7 @@ async def _zero_shot(call: Call) -> Answer:
             param="parameters.candidate_labels",
             code="length",
             got=len(labels),
+            fix='"candidate_labels": ["good", "bad"]',
         )
     texts = listed(asked.inputs)
     templates = [_template(parameters.hypothesis_template, text) for text in texts]
@@ -399,6 +401,7 @@ def _template(hypothesis: str | None, text: str) -> str:
             code="template",
             got=hypothesis,
             expected="one {}",
+            fix='"hypothesis_template": "It is {}."',
         )
     before, behind = (part.replace("{", "{{").replace("}", "}}") for part in hypothesis.split("{}"))
     return f"{{text}}{'' if chinese else ' '}{before}{{label}}{behind}"
@@ -574,7 +577,13 @@ async def _generate(call: Call) -> Answer | Chunks:
     if not 1 <= len(texts) <= (1 if asked.stream else PROMPTS):
         most = "one text" if asked.stream else f"1 … {PROMPTS}"
         raise Refused(
-            422, "no text, or too many", param="inputs", code="length", got=len(texts), expected=most
+            422,
+            "no text, or too many",
+            param="inputs",
+            code="length",
+            got=len(texts),
+            expected=most,
+            fix="several requests",
         )
     lengths = await call.service.lengths(call.run, texts)
     if parameters.truncate is not None and max(lengths) > parameters.truncate:
@@ -636,7 +645,14 @@ def _task_of(values: Mapping[str, Any], about: Mapping[str, Any]) -> str:
             if "inputs" in values
             else "inputs"
         )
-        raise Refused(422, "nothing that can be asked", param="inputs", code="shape", expected=expected)
+        raise Refused(
+            422,
+            "nothing that can be asked",
+            param="inputs",
+            code="shape",
+            expected=expected,
+            fix="/models/NAME/pipeline/TASK says which task is meant",
+        )
     adapted = {
         "tag": "token-classification",
         "classify": "text-classification",
@@ -667,7 +683,13 @@ async def _outright(call: Call) -> Answer | Chunks:
     task = OTHER_NAMES.get(call.parts["task"], call.parts["task"])
     if task not in TASKS:
         raise Refused(
-            404, "no such task", param="task", code="task", got=task, expected=", ".join(sorted(TASKS))
+            404,
+            "no such task",
+            param="task",
+            code="task",
+            got=task,
+            expected=", ".join(sorted(TASKS)),
+            fix=suggest(task, TASKS),
         )
     return await _asked(call, task)
 

@@ -131,7 +131,14 @@ async def _embeddings(call: Call) -> Answer:
             fix="LangChain: check_embedding_ctx_length=False",
         )
     if not 1 <= len(texts) <= TEXTS:
-        raise Refused(400, "too many texts or none", param="input", got=len(texts), expected=f"1 … {TEXTS}")
+        raise Refused(
+            400,
+            "too many texts or none",
+            param="input",
+            got=len(texts),
+            expected=f"1 … {TEXTS}",
+            fix="several requests",
+        )
     lengths = await call.service.lengths(call.run, texts)
     wanted = Embed(texts=tuple(texts))
     outcome = await call.service.ask(
@@ -147,6 +154,7 @@ async def _embeddings(call: Call) -> Answer:
             code="dimensions",
             got=asked.dimensions,
             expected=width,
+            fix="without dimensions",
         )
 
     def shown(vector: Any) -> Any:
@@ -181,14 +189,24 @@ async def _completions(call: Call) -> Answer | Chunks:
     prompts = _prompts(asked)
     if not 1 <= len(prompts) <= PROMPTS:
         raise Refused(
-            400, "no prompt, or too many", param="prompt", got=len(prompts), expected=f"1 … {PROMPTS}"
+            400,
+            "no prompt, or too many",
+            param="prompt",
+            got=len(prompts),
+            expected=f"1 … {PROMPTS}",
+            fix="several requests",
         )
     tokenizer = await call.service.side.count(call.service.shelf.tokenizer, call.run)
     for prompt in prompts:
         wrong = [] if isinstance(prompt, str) else [i for i in prompt if not 0 <= i < tokenizer.vocab_size]
         if wrong:
             raise Refused(
-                400, "no such id in this run's vocabulary", param="prompt", got=wrong[0], code="ids"
+                400,
+                "no such id in this run's vocabulary",
+                param="prompt",
+                got=wrong[0],
+                code="ids",
+                fix="POST /tokenize gives a text's ids",
             )
     texts = [p if isinstance(p, str) else tokenizer.decode(p, skip_special=False) for p in prompts]
     lengths = await call.service.lengths(call.run, texts)
@@ -196,7 +214,9 @@ async def _completions(call: Call) -> Answer | Chunks:
     masked = "generate" not in await call.service.abilities(call.run)
     scored = asked.echo and (asked.max_tokens == 0 or (masked and asked.max_tokens == 1))
     if asked.max_tokens == 0 and not asked.echo:
-        raise Refused(400, "no token is asked for", param="max_tokens", got=0, expected="1, or echo")
+        raise Refused(
+            400, "no token is asked for", param="max_tokens", got=0, expected="1, or echo", fix="max_tokens 1"
+        )
     if asked.echo:
         await call.service.side.count(check_hidden, call, lengths)
     writer = _Writer(call, asked, prompts, texts, lengths)
@@ -525,7 +545,14 @@ async def _vllm_detokenize(call: Call) -> Answer:
     tokenizer = await call.service.side.count(call.service.shelf.tokenizer, call.run)
     wrong = [i for i in asked.tokens if not 0 <= i < tokenizer.vocab_size]
     if wrong:
-        raise Refused(400, "no such id in this run's vocabulary", param="tokens", got=wrong[0], code="ids")
+        raise Refused(
+            400,
+            "no such id in this run's vocabulary",
+            param="tokens",
+            got=wrong[0],
+            code="ids",
+            fix="POST /tokenize gives a text's ids",
+        )
     return Answer({"prompt": tokenizer.decode(asked.tokens)})
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
+from polyseme.core.config import suggest
 from polyseme.core.version import __version__
 from polyseme.errors import PolysemeError
 from polyseme.serve.calls import Answer, Call, Chunks, Handler, Route, to_bytes, without_paths
@@ -382,7 +383,7 @@ def several_names(call: Call) -> list[str] | None:
     if names is None:
         return None
     if not (isinstance(names, list) and names and all(isinstance(name, str) for name in names)):
-        raise Refused(422, "runs are a list of names", param="runs", code="type")
+        raise Refused(422, "runs are a list of names", param="runs", code="type", fix='"runs": ["NAME"]')
     for name in names:
         call.service.shelf.folder(name)
     return list(dict.fromkeys(names))
@@ -450,7 +451,14 @@ def _encode(model: Model, asked: Encode) -> dict[str, Any]:
     at, end = [*occurrences(asked.text, asked.word), *part, (-1, -1)][0]
     inside = [i for i, (s, e) in enumerate(encoded.offsets.tolist()) if s < end and e > at]
     if at < 0 or not inside:
-        raise Refused(400, "the word is not in the text", param="word", code="InputError", got=asked.word)
+        raise Refused(
+            400,
+            "the word is not in the text",
+            param="word",
+            code="InputError",
+            got=asked.word,
+            fix="a word as it stands in the text",
+        )
     means = [layer[inside].mean(0, keepdims=True) for layer in encoded.layers]
     rows = [cosines(mean, layer)[0].tolist() for mean, layer in zip(means, encoded.layers, strict=True)]
     return answer | {"word": asked.word, "cosines": rows}
@@ -482,7 +490,13 @@ async def _embed(call: Call) -> Answer:
     texts = _listed(asked.texts)
     if not 1 <= len(texts) <= TEXTS:
         raise Refused(
-            422, "no text, or too many", param="texts", code="length", got=len(texts), expected=f"1 … {TEXTS}"
+            422,
+            "no text, or too many",
+            param="texts",
+            code="length",
+            got=len(texts),
+            expected=f"1 … {TEXTS}",
+            fix="several requests",
         )
     lengths = await call.service.lengths(call.run, texts)
     key = ("embed", asked.pool, asked.layer, asked.normalize)
@@ -559,10 +573,19 @@ def _predict(model: Model, asked: Predict) -> Any:
     given = [getattr(asked, name) for name in names]
     for name, value in zip(names, given, strict=True):
         if value is None:
-            raise Refused(422, f"a field is missing: {name}", param=name, code="missing", expected=f"{task}")
+            raise Refused(
+                422,
+                f"a field is missing: {name}",
+                param=name,
+                code="missing",
+                expected=f"{task}",
+                fix=f"a text as {name}",
+            )
     for name in ("text", "text_b", "question", "context"):
         if name not in names and getattr(asked, name) is not None:
-            raise Refused(422, f"{task} does not read {name}", param=name, code="unknown_field")
+            raise Refused(
+                422, f"{task} does not read {name}", param=name, code="unknown_field", fix=f"without {name}"
+            )
     return model.predict(given[0] if len(given) == 1 else tuple(given), asked.threshold, asked.detail)
 
 
@@ -665,7 +688,14 @@ async def _page(call: Call) -> Answer:
     lang = call.lang or call.service.config.lang
     if asked.kind not in results.PAGES:
         known = ", ".join(sorted(results.PAGES))
-        raise Refused(422, "no such kind", param="kind", got=asked.kind, expected=known)
+        raise Refused(
+            422,
+            "no such kind",
+            param="kind",
+            got=asked.kind,
+            expected=known,
+            fix=suggest(asked.kind, results.PAGES),
+        )
 
     def drawn() -> Any:
         try:
@@ -797,7 +827,7 @@ async def _about(call: Call) -> Answer:
 async def _metrics_of_run(call: Call) -> Answer:
     after = call.query.get("after", "0")
     if not after.isascii() or not after.isdigit() or len(after) > 15:
-        raise Refused(422, "after is a number of bytes", param="after", code="type", got=after)
+        raise Refused(422, "after is a number of bytes", param="after", code="type", got=after, fix="after=0")
     file = call.service.shelf.folder(call.run) / "metrics.jsonl"
     lines, behind = await call.service.side.count(lines_after, file, int(after))
     return Answer(lines, headers={"x-next": str(behind)}, media="application/x-ndjson")
@@ -807,7 +837,13 @@ async def _stop(call: Call) -> Answer:
     """End what is being answered: its own answer says so."""
     work = call.service.works.get(call.parts["id"])
     if work is None or work.done():
-        raise Refused(404, "nothing of this X-Work is going on", code="work_not_found", got=call.parts["id"])
+        raise Refused(
+            404,
+            "nothing of this X-Work is going on",
+            code="work_not_found",
+            got=call.parts["id"],
+            fix="the X-Work of an answer that has not ended",
+        )
     work.set_result(None)
     return Answer({"stopped": call.parts["id"]})
 

@@ -162,13 +162,25 @@ def _studied(call: Call, asked: Senses, names: Sequence[str]) -> SenseStudy:
         raise InputError("no word to look for", got=repr(asked.word))
     if asked.uses is not None:
         if "source" in asked.model_fields_set:
-            raise Refused(422, "uses, and where to look for them", param="from", code="unknown_field")
+            raise Refused(
+                422,
+                "uses, and where to look for them",
+                param="from",
+                code="unknown_field",
+                fix="without from",
+            )
         for place, use in enumerate(asked.uses):
             if not use.start < use.end <= len(use.text):
                 where = f"uses.{place}"
                 got, most = f"{use.start} … {use.end}", f"0 … {len(use.text)}"
                 raise Refused(
-                    422, "no such place in the text", param=where, code="place", got=got, expected=most
+                    422,
+                    "no such place in the text",
+                    param=where,
+                    code="place",
+                    got=got,
+                    expected=most,
+                    fix="start and end in characters of its text",
                 )
         found = [
             Use(use.id or str(place), use.text, use.start, use.end, use.sense, word)

@@ -132,7 +132,15 @@ def listed(texts: Texts | Sequence[Any], name: str = "inputs") -> list[Any]:
     several = [texts] if isinstance(texts, str) else list(texts)
     if not 1 <= len(several) <= TEXTS:
         got, most = len(several), f"1 … {TEXTS}"
-        raise Refused(422, "no text, or too many", param=name, code="length", got=got, expected=most)
+        raise Refused(
+            422,
+            "no text, or too many",
+            param=name,
+            code="length",
+            got=got,
+            expected=most,
+            fix="several requests",
+        )
     return several
 
 
@@ -215,6 +223,7 @@ async def embed(call: Call) -> Answer:
             code="dimensions",
             got=asked.dimensions,
             expected=len(vectors[0]),
+            fix="without dimensions",
         )
     answer.body = [vector.tolist() for vector in vectors]
     return answer
@@ -236,7 +245,14 @@ async def _embed_all(call: Call) -> Answer:
     lengths = await clock.lengths(call, texts)
     if sum(lengths) > MOST_STATES:
         got, most = f"{sum(lengths):,} tokens", f"at most {MOST_STATES:,}"
-        raise Refused(413, "too many tokens for a vector each", code="too_much", got=got, expected=most)
+        raise Refused(
+            413,
+            "too many tokens for a vector each",
+            code="too_much",
+            got=got,
+            expected=most,
+            fix="fewer texts, or /embed for a vector a text",
+        )
 
     def work(model: Model, _: Sequence[Any]) -> Sequence[Any]:
         if not truncate and max(lengths) > model.max_content:
@@ -360,7 +376,12 @@ async def _predict(call: Call) -> Answer:
     if wrong := [each for each in batch if len(each) != wanted]:
         got, expected = f"{len(wrong[0])} texts", "[text, text_b]" if wanted == 2 else "a text, or [text]"
         raise Refused(
-            422, f"{about['task']} does not read so many texts", param="inputs", got=got, expected=expected
+            422,
+            f"{about['task']} does not read so many texts",
+            param="inputs",
+            got=got,
+            expected=expected,
+            fix=f"each as {expected}",
         )
     predictions, answer = await predicted(call, [e[0] if wanted == 1 else e for e in batch], truncate)
     rows = [labels_of(prediction) for prediction in predictions]
@@ -441,7 +462,14 @@ async def _decode(call: Call) -> Answer:
     tokenizer = await call.service.side.count(call.service.shelf.tokenizer, call.run)
     for each in several:
         if wrong := [id for id in each if not 0 <= id < tokenizer.vocab_size]:
-            raise Refused(422, "no such id in this run's vocabulary", param="ids", code="ids", got=wrong[0])
+            raise Refused(
+                422,
+                "no such id in this run's vocabulary",
+                param="ids",
+                code="ids",
+                got=wrong[0],
+                fix="POST /tokenize gives a text's ids",
+            )
     return Answer([tokenizer.decode(each, asked.skip_special_tokens) for each in several])
 
 

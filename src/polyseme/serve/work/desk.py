@@ -171,7 +171,13 @@ class Desk:
         """Tell those who wait why there is no answer."""
         if isinstance(error, _Stopped):
             self._counts.left += 1
-            error = Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
+            error = Refused(
+                503,
+                "the server is ending",
+                code="ending",
+                headers={"retry-after": "10"},
+                fix="the same in 10 s",
+            )
         for job in jobs:
             job.fail(error)
 
@@ -241,7 +247,7 @@ class Desk:
             end = End(notes=notes.texts)
         except _Stopped:
             self._counts.left += 1
-            end = End(Refused(503, "the server is ending", code="ending"))
+            end = End(Refused(503, "the server is ending", code="ending", fix="the same in 10 s"))
         except BaseException as error:  # whatever it is: who asked is told, and the desk goes on
             end = End(error)
         finally:

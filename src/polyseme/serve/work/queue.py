@@ -178,11 +178,22 @@ class Queue:
         waited = f"{self._timeout:g} s"
         if job.loading:
             error = Refused(
-                503, "the run is still being loaded", code="loading", got=job.run, expected=waited
+                503,
+                "the run is still being loaded",
+                code="loading",
+                got=job.run,
+                expected=waited,
+                fix="the same in 5 s",
             )
             error.headers["retry-after"] = "5"
         else:
-            error = Refused(504, "it waited too long", code="timeout", expected=waited)
+            error = Refused(
+                504,
+                "it waited too long",
+                code="timeout",
+                expected=waited,
+                fix="the same once more, or polyseme serve RUN --timeout 300",
+            )
         job.fail(error)
 
     def check_room(self, tokens: int = 1) -> None:
@@ -262,7 +273,9 @@ class Queue:
 
 
 def _ending() -> Refused:
-    return Refused(503, "the server is ending", code="ending", headers={"retry-after": "10"})
+    return Refused(
+        503, "the server is ending", code="ending", headers={"retry-after": "10"}, fix="the same in 10 s"
+    )
 
 
 def _fits(job: Job, turn: Sequence[Job], tokens: int) -> bool:

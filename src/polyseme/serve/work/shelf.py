@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from polyseme.core.config import suggest
 from polyseme.errors import PolysemeError
 from polyseme.serve.errors import Refused
 from polyseme.serve.work.notes import Notes, taking_notes
@@ -91,6 +92,7 @@ class Shelf:
                 code="model_not_found",
                 got=name,
                 expected=", ".join(self._runs),
+                fix=suggest(name, self._runs),
             )
         return self._runs[name]
 
@@ -105,7 +107,12 @@ class Shelf:
             found = None
         if not isinstance(found, dict):
             raise Refused(
-                503, "the run cannot be read", code="run_unreadable", got=name, headers={"retry-after": "5"}
+                503,
+                "the run cannot be read",
+                code="run_unreadable",
+                got=name,
+                headers={"retry-after": "5"},
+                fix="the same in 5 s",
             )
         return found
 
@@ -127,6 +134,7 @@ class Shelf:
                     code="run_unreadable",
                     got=name,
                     headers={"retry-after": "5"},
+                    fix="the same in 5 s",
                 ) from None
             if name not in self._tokenizers or self._tokenizers[name][0] != changed:
                 self._tokenizers[name] = changed, Tokenizer.from_file(file)
