@@ -5,7 +5,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-BENCHES := $(sort $(wildcard bench/[a-z]*.py))
+# not those that want something of yours: their usage names it, `python bench/NAME.py RUN …`
+BENCHES := $(sort $(shell grep -L "^    python bench/[a-z0-9_]*\.py [A-Z]" bench/[a-z]*.py))
 
 .DEFAULT_GOAL := help
 .PHONY: help install dev demo serve test check format docs bench clean
@@ -45,7 +46,7 @@ docs: $(VENV)/.installed-docs  ## the guide, the reference and the results as a 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "Open build/site/index.html (中文: build/site/zh/index.html); it needs no server and no network."
 
-bench: $(VENV)/.installed-dev  ## every comparison with a peer, one after another
+bench: $(VENV)/.installed-dev  ## every comparison with a peer that needs no argument, one after another
 	@set -e; for script in $(BENCHES); do echo "== $$script"; $(BIN)/python $$script; done
 
 clean:  ## remove the environment and tools' caches; runs/ stays
