@@ -79,6 +79,7 @@ def install(words: Sequence[str], app: App) -> None:
             f"{INSTALL} takes a shell or nothing",
             got=" ".join(words),
             expected=", ".join(get_args(Shell)),
+            fix=f"polyseme {INSTALL} bash",
         )
     try:
         shell = cast("Shell", words[0]) if words else detect_shell()
@@ -86,6 +87,7 @@ def install(words: Sequence[str], app: App) -> None:
         raise ConfigError(
             "it does not show which shell is in use",
             expected=f"its name behind {INSTALL}: {', '.join(get_args(Shell))}",
+            fix=f"polyseme {INSTALL} bash",
         ) from None
     wrote: list[Path | str] = [app.install_completion(shell=shell)]
     if shell in _STARTS:

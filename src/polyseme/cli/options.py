@@ -153,7 +153,7 @@ def positive(name: str, value: float | None) -> None:
     Raises:  ConfigError: it is zero, negative or not a number.
     """
     if value is not None and not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be above zero", got=value)
+        raise ConfigError(f"{name} must be above zero", got=value, fix=f"{name} 1")
 
 
 def keep_few_sizes(sizes: int = 16) -> None:

@@ -128,7 +128,12 @@ def _sections(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     for key, value in read_settings(settings).items():
         section, _, name = key.partition(".")
         if section not in sections or not name:
-            raise ConfigError(f"unknown key {key!r}", where="--set", expected="text.KEY or tokenizer.KEY")
+            raise ConfigError(
+                f"unknown key {key!r}",
+                where="--set",
+                expected="text.KEY or tokenizer.KEY",
+                fix="--set tokenizer.vocab_size=8000",
+            )
         sections[section][name] = value
     return sections
 

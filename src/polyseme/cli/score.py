@@ -196,7 +196,9 @@ def _choose(
         if given:
             raise ConfigError(f"{name} does not go with --choices", fix="write the context into the template")
     if neutral is not None and normalize != "pmi":
-        raise ConfigError("--neutral belongs to --normalize pmi", got=normalize or "sum")
+        raise ConfigError(
+            "--neutral belongs to --normalize pmi", got=normalize or "sum", fix="--normalize pmi"
+        )
     from polyseme.infer.model import load
 
     loaded, form = load(folder), written(template)
@@ -251,7 +253,12 @@ def read_choices(given: Sequence[str]) -> dict[str, str]:
     for item in items:
         label, equals, words = (part.strip() for part in item.partition("="))
         if label in choices:
-            raise ConfigError("a label is there twice", got=label, where="--choices")
+            raise ConfigError(
+                "a label is there twice",
+                got=label,
+                where="--choices",
+                fix=f"another label: {label}2={words or label}",
+            )
         choices[label] = words if equals else label
     return choices
 

@@ -159,7 +159,7 @@ def _studied(call: Call, asked: Senses, names: Sequence[str]) -> SenseStudy:
     found: list[Use] | None = None
     word = asked.word.strip()
     if not word:
-        raise InputError("no word to look for", got=repr(asked.word))
+        raise InputError("no word to look for", got=repr(asked.word), fix='"word": "bank"')
     if asked.uses is not None:
         if "source" in asked.model_fields_set:
             raise Refused(
