@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from polyseme.core.reporter import NullReporter, Reporter
-from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 from polyseme.infer.loaded import Loaded
 from polyseme.infer.model import load
 from polyseme.lecture.texts import Texts
+from polyseme.report.commands import run_command
 from polyseme.text.config import TextConfig
 from polyseme.train.pretrain import pretrain
 from polyseme.train.request import Budget, PretrainRequest
@@ -155,19 +155,9 @@ class Room:
         )
 
     def training_commands(self) -> list[str]:
-        """What to type for the runs that were trained."""
-        lines = []
-        for model in MODELS:
-            if self.path(model) == self.folder / "runs" / model:
-                budget = self.budget(model)
-                option = ("--minutes", f"{budget.minutes:g}") if budget.minutes else ("--epochs", "1")
-                chosen = [f"--set={name}={value}" for name, value in _SETTINGS.get(model, {}).items()]
-                lines.append(
-                    command(
-                        "polyseme", "pretrain", model, *self.corpus, "-o", self.path(model), *option, *chosen
-                    )
-                )
-        return lines
+        """What to type for the runs that are there, as each says itself."""
+        runs = [RunDirectory.open(self.path(model)) for model in MODELS if self.is_trained(model)]
+        return [line for run in runs if (line := run_command(run)) is not None]
 
     def identity(self, model: str) -> Any:
         """What tells a trained run from another one: the digests of its files."""
