@@ -346,7 +346,7 @@ nav ul{list-style:none;padding:0;margin:1em 0;display:flex;flex-wrap:wrap;gap:6p
 a{color:var(--link)}
 footer{margin-top:48px;color:var(--soft);font-size:.85rem}
 @media (max-width:600px){main{padding:14px 12px 48px}h1{font-size:1.5rem}th,td{padding:4px 8px}
-td:first-child{white-space:normal;max-width:38vw;overflow-wrap:break-word}}
+td:first-child{white-space:normal;max-width:38vw;overflow-wrap:break-word;min-width:min(7em,28vw)}}
 """
 
 _DRAW = """
