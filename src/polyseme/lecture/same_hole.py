@@ -11,22 +11,31 @@ from polyseme.lecture.room import Room
 from polyseme.report.holes import holes_page
 from polyseme.report.language import Speaker
 from polyseme.report.parts import Part, Table, figures_of
-from polyseme.study.holes import holes
+from polyseme.study.holes import holes, words_that_fit
 
-_HOLES, _TOP = 60, 4
+_HOLES, _TOP, _TRIED = 60, 4, 3
 
 
 def _measure(room: Room) -> dict[str, Any]:
-    texts, content = room.texts, set(room.texts.content)
-    sentences: list[str] = []
+    texts, content, run = room.texts, set(room.texts.content), room.run("bert")
+    holed: list[str] = []
     for number, sentence in enumerate(texts.sentences(True) or texts.sentences()):
-        places = [(a, b) for a, b in texts.words_of(sentence) if sentence[a:b].lower() in content]
-        if places and len(sentences) < room.scaled(_HOLES, 6):
+        # of Chinese, whose tokens are characters: a word of one character, which a mask can stand for
+        places = [
+            (a, b)
+            for a, b in texts.words_of(sentence)
+            if (b == a + 1 if room.lang == "zh" else sentence[a:b].lower() in content)
+        ]
+        if places:
             a, b = places[int(Random(room.seed, "holes").integers(len(places), number))]
-            sentences.append(f"{sentence[:a]}[MASK]{sentence[b:]}")
+            holed.append(f"{sentence[:a]}[MASK]{sentence[b:]}")
+    holed = holed[: _TRIED * room.scaled(_HOLES, 6)]
+    fitting = words_that_fit(run, holed, _TOP)
+    several = [text for text, found in zip(holed, fitting, strict=True) if all(len(w) >= 2 for _, w in found)]
+    sentences = several[: room.scaled(_HOLES, 6)]
     texts.enough(sentences, 5, "sentences with a word to hide")
     result = holes(
-        room.run("bert"),
+        run,
         sentences,
         top=_TOP,
         against=[room.run("word2vec"), room.run("elmo")],

@@ -39,7 +39,7 @@ from polyseme.tasks.metrics.intervals import bootstrap
 from polyseme.text.clean import replace_surrogates
 from polyseme.text.words import is_cjk, word_spans
 
-__all__ = ["Holes", "holes"]
+__all__ = ["Holes", "holes", "words_that_fit"]
 
 _MASK = re.compile(MASKS, re.IGNORECASE)
 _MORE = 8
@@ -191,10 +191,14 @@ def holes(
     return Holes(source, [hole._asdict() for hole in found], results, settings, notes)
 
 
-def _filled(loaded: Loaded, texts: Sequence[str], top: int) -> list[_Hole]:
-    """The holes with a run's own candidates: whole words, the likeliest first."""
+def words_that_fit(loaded: Loaded, texts: Sequence[str], top: int) -> list[list[tuple[int, list[str]]]]:
+    """A run's own words for every hole of texts: whole words without marks, the likeliest first, at most `top`.
+
+    Returns (position of the mask, words) of every hole, text by text; a hole may have no word at all.
+    """
     found = []
     for text, masks in zip(texts, fill(loaded, texts, top=_MORE * top + 20), strict=True):
+        holes_of_text = []
         for mask in masks:
             around = text[: mask["position"]], _MASK.sub("", text[mask["position"] :], count=1)
             words: dict[str, str] = {}
@@ -202,14 +206,24 @@ def _filled(loaded: Loaded, texts: Sequence[str], top: int) -> list[_Hole]:
                 word = candidate["token"].strip()
                 if len(words) < top and _is_word(loaded, candidate["token"], around):
                     words.setdefault(word.casefold(), word)
+            holes_of_text.append((mask["position"], list(words.values())))
+        found.append(holes_of_text)
+    return found
+
+
+def _filled(loaded: Loaded, texts: Sequence[str], top: int) -> list[_Hole]:
+    """The holes with a run's own candidates."""
+    found = []
+    for text, holes_of_text in zip(texts, words_that_fit(loaded, texts, top), strict=True):
+        for position, words in holes_of_text:
             if len(words) < 2:
                 raise InputError(
                     "the run has fewer than two words for a hole",
-                    got=", ".join(words.values()) or "marks and pieces of words",
+                    got=", ".join(words) or "marks and pieces of words",
                     where=text[:80],
                     fix="name them with --candidates, or leave the sentence away",
                 )
-            found.append(_Hole(text, mask["position"], list(words.values())))
+            found.append(_Hole(text, position, words))
     return found
 
 
