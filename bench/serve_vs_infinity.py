@@ -489,7 +489,10 @@ async def measured(options: argparse.Namespace, folder: Path, model_dir: str, ru
         ours = Peer("ours", port_of(process), process)
         await there(ours, texts[0])
         if "rate" in only:
-            for name in filter(None, options.peers.split(",")):
+            peers = [*filter(None, options.peers.split(","))]
+            if not peers:
+                await rates([ours], texts, options, model)
+            for name in peers:
                 with started(commands[name], offline) as other:
                     peer = Peer(name, ports[name], other)
                     if name == "infinity":
