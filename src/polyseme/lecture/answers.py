@@ -125,7 +125,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
     for number, one in enumerate(found["shown"]):
         words = [f"{token['text']}{_APART * at}" for at, token in enumerate(one["tokens"])]
         tokens = list(one["tokens"])
-        if one["none"] is not None:
+        if one.get("none") is not None:
             words, tokens = [say("(none)"), *words], [one["none"], *tokens]
         sides = [say("the answer begins"), say("the answer ends")]
         rows = [
@@ -136,7 +136,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
         share = Axis("share", say("probability"), ".3f")
         chart = heatmap(rows, Axis("token"), Axis("side"), share, words, sides, cell=(34, 34))
         caption = say("Answer: {answer}.", answer=one["answer"] or say("none"))
-        if one["crossed"]:
+        if one.get("crossed"):
             caption = say.sentences(caption, say("Among the words, the start lies behind the end."))
         if one["no_answer"] is not None:
             caption = say.sentences(

@@ -165,7 +165,7 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
             say("Bars of the cosines of the nearest words"),
         ),
         Table([say("word"), say("nearest words")], table, left=(0, 1)),
-        *_analogies(found["analogies"], say),
+        *_analogies(found.get("analogies", []), say),
     ]
 
 
