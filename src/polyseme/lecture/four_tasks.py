@@ -90,8 +90,9 @@ def _measure(room: Room) -> dict[str, Any]:
                 "chance": least,
             }
         )
+        words = [*(["--dev", file.test] if file.test else []), "--epochs", _EPOCHS[task], "-o", run]
         commands.append(
-            command("polyseme", "finetune", task, room.path("bert"), "--train", file.train, "-o", run)
+            command("polyseme", "finetune", task, room.path("bert"), "--train", file.train, *words)
         )
     return {"commands": commands, "figures": figures, "rows": rows}
 
@@ -143,7 +144,7 @@ ENTRY = Chapter(
     title="Four ways to use BERT",
     claim="The vector of [CLS] to a class, every token to a slot, two sentences to entailment, two numbers to an "
     "answer: one pretrained model and a small layer on top learn them all.",
-    holds="All four are learned, from a few hundred examples each.",
+    holds="All four are learned, from some hundreds to some thousands of examples each.",
     fails="Not every one of the four is learned from so few examples by a model of this size.",
     takes="With 110 million parameters a few thousand examples are enough for each.",
     measure=_measure,
