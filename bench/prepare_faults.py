@@ -1,11 +1,13 @@
 """The same store whatever the engine, the workers and what is killed on the way.
 
-    python bench/prepare_faults.py                        # local processes; Ray too where it is installed
+    python bench/prepare_faults.py                        # local processes; Ray and datatrove where they are installed
     python bench/prepare_faults.py --kills 20 --mb 8
+    python bench/prepare_faults.py --kills 0 --mb 60 --workers 1 2 --vocabulary STORE      # only how long it takes
+    python bench/prepare_faults.py --deduplicate near
 
 A text of made-up words is prepared in some forty pieces by `polyseme prepare`: with 1, 2 and 4 workers; then workers
-are killed (kill -9) at random moments; then the command itself, which is begun again with --resume. Digests are those
-of one process, and pieces that were whole must not be made again.
+are killed (kill -9) at random moments, but for those of datatrove, which does not survive it; then the command itself,
+which is begun again with --resume. Digests are those of one process, and pieces that were whole must not be made again.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import importlib.util
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -44,8 +47,6 @@ def started(
     command = [
         *(sys.executable, "-m", "polyseme", "prepare", str(text), "-o", str(store), "--documents", "blank"),
         *(
-            "--vocab-size",
-            "2000",
             "--shard-mb",
             f"{shard:.6f}",
             "--engine",
@@ -57,6 +58,12 @@ def started(
     ]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+
+
+def spent() -> float:
+    """Processor seconds of all ended processes that this one began, and of theirs that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def digest_of(process: subprocess.Popen[bytes], store: Path) -> str:
@@ -92,8 +99,14 @@ def main() -> None:
     parser.add_argument("--mb", type=float, default=4.0)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--pieces", type=int, default=40)
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2, 4))
+    parser.add_argument("--deduplicate", choices=("none", "exact", "near"), default="none")
+    parser.add_argument("--vocabulary", help="of this store; else one is learned every time")
+    parser.add_argument("--engines", nargs="+", default=("local", "ray", "datatrove"))
     options = parser.parse_args()
-    engines = ["local", *(["ray"] if importlib.util.find_spec("ray") else [])]
+    engines = [name for name in options.engines if name == "local" or importlib.util.find_spec(name)]
+    more = ["--deduplicate", options.deduplicate]
+    more += ["--tokenizer", options.vocabulary] if options.vocabulary else ["--vocab-size", "2000"]
     cases: list[dict[str, object]] = []
     rng = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
@@ -101,22 +114,25 @@ def main() -> None:
         write_text(text, options.mb)
         first: tuple[str, float] | None = None
         for engine in engines:
-            for workers in (1, 2, 4):
-                begin = time.perf_counter()
-                digest = digest_of(started(text, store, engine, workers, options.pieces), store)
-                seconds = time.perf_counter() - begin
+            for workers in options.workers:
+                begin, before = time.perf_counter(), spent()
+                digest = digest_of(started(text, store, engine, workers, options.pieces, *more), store)
+                seconds, processor = time.perf_counter() - begin, spent() - before
                 shutil.rmtree(store)
                 first = first or (digest, seconds)
                 print(
-                    f"{engine:<8}{workers} workers{seconds:>9.1f} s   same digest: {digest == first[0]}",
+                    f"{engine:<10}{workers} workers{seconds:>9.1f} s, {processor:.1f} of processors"
+                    f"   same digest: {digest == first[0]}",
                     flush=True,
                 )
                 case = f"{engine}, {workers} workers"
                 cases.append({"case": case, "ours": seconds, "unit": "s", "same": digest == first[0]})
             assert first is not None
+            if engine == "datatrove" or not options.kills:
+                continue
             killed, runs, same = 0, 0, True
             while killed < options.kills:
-                process, runs = started(text, store, engine, 2, options.pieces), runs + 1
+                process, runs = started(text, store, engine, 2, options.pieces, *more), runs + 1
                 here = 0
                 while process.poll() is None and here < 4 and killed < options.kills:
                     time.sleep(rng.uniform(0.1, 1.5))
@@ -131,7 +147,7 @@ def main() -> None:
             begun, again, lost = 0, 0, 0
             same = True
             while begun < max(3, options.kills // 4):
-                process = started(text, store, engine, 2, options.pieces)
+                process = started(text, store, engine, 2, options.pieces, *more)
                 while process.poll() is None and not whole(store):
                     time.sleep(0.05)
                 time.sleep(rng.uniform(0.0, 2.0))
@@ -140,7 +156,7 @@ def main() -> None:
                 time.sleep(1.0)  # a worker may still end its piece
                 before = whole(store)
                 partial = len(list((store.parent / ".store.partial" / "shards").glob(".*")))
-                process = started(text, store, engine, 2, options.pieces, "--resume")
+                process = started(text, store, engine, 2, options.pieces, *more, "--resume")
                 same = digest_of(process, store) == first[0] and same
                 after = {p.parent.name: p.stat().st_mtime_ns for p in store.glob("shards/*/shard.json")}
                 again += sum(after[piece] != made for piece, made in before.items())
