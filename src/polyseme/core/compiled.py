@@ -11,7 +11,9 @@ pickled code, so whoever can write there runs code as us. The places here, the f
     none                         compiled anew: some seconds at every start
 
 What is kept counts as long as the source file and those of ours that it imports are the same. By itself numba looks at
-the time of the first alone, and code would go on with the constants and helpers of an older version.
+the time of the first alone, and code would go on with the constants and helpers of an older version. And it knows a
+compiled function inside a closure by a number that is drawn anew in every process, so that what is built on such a
+function would be compiled and written at every start.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
@@ -66,6 +68,8 @@ def compiled(**options: Any) -> Callable[[Any], Any]:
                 dispatcher.enable_caching()
                 if digest := digest_of_sources(Path(function.__code__.co_filename)):
                     dispatcher._cache._cache_file._source_stamp = digest
+                if function.__closure__:
+                    dispatcher._cache._index_key = partial(_index_key, function)
                 dispatcher._cache = _Forgiving(dispatcher._cache)
             except Exception:  # a place that numba cannot use after all: do without
                 return numba.njit(**options)(function)
@@ -158,6 +162,20 @@ def _is_ours(folder: str) -> bool:
                 return True
     except (OSError, ValueError):
         return False
+
+
+def _index_key(function: Any, signature: Any, codegen: Any) -> tuple[Any, ...]:
+    """What code of a closure is found by; in place of numba's `Cache._index_key`."""
+    from numba.core.serialize import dumps
+
+    return signature, codegen.magic_tuple(), blake2b(dumps(_contents(function)), digest_size=16).hexdigest()
+
+
+def _contents(function: Any) -> tuple[Any, ...]:
+    """The code of a function and what is in its closure; compiled functions there by their own code and closure."""
+    cells = [cell.cell_contents for cell in function.__closure__ or ()]
+    inside = [_contents(cell.py_func) if hasattr(cell, "py_func") else cell for cell in cells]
+    return (function.__code__.co_code, *inside)
 
 
 class _Forgiving:

@@ -254,8 +254,8 @@ def _insert(
     for a in range(size):
         d[a, a] = NEVER
         if not live[a]:
-            d[a, :] = NEVER
-            d[:, a] = NEVER
+            for b in range(size):
+                d[a, b] = d[b, a] = NEVER
 
 
 @kernel
@@ -264,10 +264,10 @@ def _others(a: Any, b: Any, nt: Any, tables: Any, v: Any) -> None:
     live, d, known = tables.live, tables.d, v.f
     size = len(nt)
     of_a, of_b = nt[a], nt[b]
-    both = of_a + of_b
-    skipped = np.empty(size, np.bool_)
+    both, skipped = np.empty(size, np.int64), np.empty(size, np.bool_)
     for c in range(size):
-        skipped[c] = c in (a, b) or not live[c]
+        both[c] = of_a[c] + of_b[c]
+        skipped[c] = c == a or c == b or not live[c]
     for c in range(size):
         x, old, whole = of_b[c], of_a[c], both[c]
         if x == 0 or skipped[c]:
@@ -320,10 +320,10 @@ def _merge(a: Any, b: Any, tables: Any, v: Any) -> None:
         nt[a, e], nt[e, a] = n[e, a], n[a, e]
         nt[b, e] = nt[e, b] = 0
         d[b, e] = d[e, b] = NEVER
-    seen[:, a] += seen[:, b]
-    margin[:, a] += margin[:, b]
-    seen[:, b] = 0
-    margin[:, b] = 0
+    for side in range(2):  # slices of two dimensions would take numba seconds to compile
+        seen[side, a] += seen[side, b]
+        margin[side, a] += margin[side, b]
+        seen[side, b] = margin[side, b] = 0
     live[b] = False
     margins(a, tables, v)
     margins(b, tables, v)
@@ -459,14 +459,14 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
     gain = np.empty(size, np.int64)
     after, before = np.empty(size, np.int64), np.empty(size, np.int64)
     for word in range(start, end):
-        old = slot_of[word]
+        old = np.int64(slot_of[word])
         if old >= 0 and sizes[old] == 1:
             continue
         with_itself = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
         neighbours(word, g.before_pointers, g.before_ids, g.before_counts, slot_of, before)
         left, right = g.left[word], g.right[word]
         if old >= 0:
-            _move(old, -1, after, before, with_itself, left, right, tables)
+            _move(old, np.int64(-1), after, before, with_itself, left, right, tables)
             sizes[old] -= 1
         gain[:] = 0
         for j in range(size):
@@ -492,7 +492,7 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
                 best, top = c, gain[c]
         if old >= 0 and top - gain[old] <= slack:
             best = old
-        _move(best, 1, after, before, with_itself, left, right, tables)
+        _move(best, np.int64(1), after, before, with_itself, left, right, tables)
         sizes[best] += 1
         slot_of[word] = best
         moved += best != old

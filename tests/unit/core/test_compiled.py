@@ -21,6 +21,23 @@ from polyseme.core.compiled import compiled
 def twice(x):
     return 2 * x
 """
+CLOSURES = """
+import os
+from polyseme.core.compiled import compiled
+
+def built(factor):
+    @compiled(nogil=True)
+    def times(x):
+        return factor * x
+
+    @compiled(nogil=True)
+    def twice(x):
+        return times(x) + 1
+
+    return twice
+
+twice = built(int(os.environ["FACTOR"]))
+"""
 CALL = (
     "import kernels; cache = getattr(kernels.twice, '_cache', None); "
     "print(kernels.twice(21), cache and cache.cache_path)"
@@ -144,6 +161,16 @@ def test_no_place_at_all_means_no_cache(
 ) -> None:
     monkeypatch.setattr(module, "_is_ours", lambda folder: False)
     assert cache_place(str(sealed)) is None
+
+
+def test_what_is_built_on_a_compiled_function_is_kept_for_the_next_process(tmp_path: Path) -> None:
+    (tmp_path / "kernels.py").write_text(CLOSURES)
+    for _ in range(2):
+        assert run(tmp_path, HOME=str(tmp_path), FACTOR="2")[0] == "43"
+    kept = {file.name for file in (tmp_path / "__pycache__").glob("*.nbc")}
+    assert len(kept) == 2
+    assert run(tmp_path, HOME=str(tmp_path), FACTOR="3")[0] == "64"
+    assert len({file.name for file in (tmp_path / "__pycache__").glob("*.nbc")} - kept) == 2
 
 
 def test_damaged_files_are_compiled_over(tmp_path: Path, sealed: Path) -> None:
