@@ -267,7 +267,7 @@ def _others(a: Any, b: Any, nt: Any, tables: Any, v: Any) -> None:
     both, skipped = np.empty(size, np.int64), np.empty(size, np.bool_)
     for c in range(size):
         both[c] = of_a[c] + of_b[c]
-        skipped[c] = c == a or c == b or not live[c]
+        skipped[c] = c in (a, b) or not live[c]
     for c in range(size):
         x, old, whole = of_b[c], of_a[c], both[c]
         if x == 0 or skipped[c]:

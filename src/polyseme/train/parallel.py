@@ -12,11 +12,16 @@ its rows, and for objectives that compare the rows of a forward pass with each o
 
 from __future__ import annotations
 
+import inspect
+import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from polyseme.errors import ConfigError
@@ -64,7 +69,7 @@ def data_parallel(module: nn.Module) -> nn.parallel.DistributedDataParallel:
     that is wanted here: torch does not lay the buckets anew after the first update, so that a run that goes on sums in
     the same order, to the same bits.
     """
-    with distributed.collective(), warnings.catch_warnings():
+    with distributed.collective(), warnings.catch_warnings(), _compiler_left_out():
         # torch 2.13 has another name for broadcast_buffers, which 2.10 does not know
         warnings.simplefilter("ignore", FutureWarning)
         return nn.parallel.DistributedDataParallel(
@@ -73,6 +78,31 @@ def data_parallel(module: nn.Module) -> nn.parallel.DistributedDataParallel:
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
         )
+
+
+@contextmanager
+def _compiler_left_out() -> Iterator[None]:
+    """Keep torch's compiler from being loaded: two seconds of every rank's start (docs/LOG.md; also train/optim.py).
+
+    DistributedDataParallel asks it, while it is made, whether it wants to sum the gradients itself, and loads it to
+    mark a method as not to be compiled. Nothing here compiles; where a person has loaded it, all stays. FSDP2 needs it.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    method: Any = inspect.unwrap(nn.parallel.DistributedDataParallel._inside_ddp_forward)
+    method.__dynamo_disable = method
+    answer = SimpleNamespace(
+        utils=SimpleNamespace(get_optimize_ddp_mode=lambda: "ddp_optimizer"),
+        config=SimpleNamespace(optimize_ddp=True),  # where torch 2.10 looks
+    )
+    loaded = vars(torch)
+    loaded["_dynamo"] = answer
+    try:
+        yield
+    finally:
+        if loaded.get("_dynamo") is answer:
+            del loaded["_dynamo"]
 
 
 class _WithOneUnused(nn.Module):

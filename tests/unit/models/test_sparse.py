@@ -165,11 +165,15 @@ def test_a_large_identity_is_refused() -> None:
 def test_what_starts_slowly_waits_until_it_is_needed() -> None:
     code = (
         "import sys, torch; from polyseme.core import registry\n"
-        "from polyseme.train import config, optim\n"
+        "from polyseme.train import config, optim, parallel\n"
         "n = [len([r.load(n) for n in r.names()]) for r in (registry.models, registry.objectives)]\n"
         "p = {name: torch.nn.Parameter(torch.ones(2, 2)) for name in ('encoder.blocks.0.a', 'heads.b')}\n"
         "o = optim.Optimizers(p, config.TrainConfig(optimizer='muon', precision='float32'))\n"
         "sum(q.sum() for q in p.values()).backward(); o.step(0.1); assert all(q.max() < 1 for q in p.values())\n"
+        "import torch.distributed as d\n"
+        "d.init_process_group('gloo', store=d.HashStore(), rank=0, world_size=1)\n"
+        "m = parallel.data_parallel(torch.nn.Linear(2, 1)); m(torch.ones(1, 2)).sum().backward()\n"
+        "d.destroy_process_group(); assert '_dynamo' not in vars(torch)\n"
         "print(n, {'numba', 'scipy', 'torch._dynamo'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
