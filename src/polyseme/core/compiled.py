@@ -166,9 +166,11 @@ def _is_ours(folder: str) -> bool:
 
 def _index_key(function: Any, signature: Any, codegen: Any) -> tuple[Any, ...]:
     """What code of a closure is found by; in place of numba's `Cache._index_key`."""
-    from numba.core.serialize import dumps
+    from numba.core import serialize
 
-    return signature, codegen.magic_tuple(), blake2b(dumps(_contents(function)), digest_size=16).hexdigest()
+    pickled: Any = serialize  # not typed
+    digest = blake2b(pickled.dumps(_contents(function)), digest_size=16)
+    return signature, codegen.magic_tuple(), digest.hexdigest()
 
 
 def _contents(function: Any) -> tuple[Any, ...]:

@@ -459,7 +459,7 @@ def exchange(start: Any, end: Any, slack: Any, slot_of: Any, sizes: Any, g: Any,
     gain = np.empty(size, np.int64)
     after, before = np.empty(size, np.int64), np.empty(size, np.int64)
     for word in range(start, end):
-        old = np.int64(slot_of[word])
+        old: Any = np.int64(slot_of[word])
         if old >= 0 and sizes[old] == 1:
             continue
         with_itself = neighbours(word, g.after_pointers, g.after_ids, g.after_counts, slot_of, after)
