@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -69,10 +72,9 @@ def test_entries_and_their_scores_are_of_one_matrix() -> None:
     )
 
 
-@pytest.mark.skipif(not WHOLE, reason="the processor has no instructions for products of whole numbers")
-@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 11, 16])
-@pytest.mark.parametrize("width", [LANES, 4 * LANES, 100, 768, 1100])
-def test_the_compiled_product_is_exact(rows: int, width: int) -> None:
+@cache
+def compiled_product() -> Any:
+    """Rounding and product, called from Python; compiled once for all cases."""
     from numba import njit
 
     from polyseme.kernels import step_kernels as kernels
@@ -82,13 +84,20 @@ def test_the_compiled_product_is_exact(rows: int, width: int) -> None:
         kernels._round_rows(x, rows, whole, scales, zeros)
         kernels._product_whole(w, whole, scales, zeros, sums, y, rows, 2, w.shape[0], totals)
 
+    return run
+
+
+@pytest.mark.skipif(not WHOLE, reason="the processor has no instructions for products of whole numbers")
+@pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 11, 16])
+@pytest.mark.parametrize("width", [LANES, 4 * LANES, 100, 768, 1100])
+def test_the_compiled_product_is_exact(rows: int, width: int) -> None:
     random, room = np.random.default_rng(width), -(-rows // 8) * 8
     w = random.integers(-127, 128, (21, width), np.int8)
     x = np.zeros((room, width), np.float32)
     x[:rows] = inputs(rows, width).numpy()
     whole, y = np.zeros((room, width + 5), np.uint8), np.zeros((room, 21), np.float32)
     scales, zeros, totals = np.zeros(room, np.float32), np.zeros(room, np.int32), np.zeros(LANES, np.int32)
-    run(w, x, scales, zeros, w.sum(1, dtype=np.int32), y, rows, totals, whole)
+    compiled_product()(w, x, scales, zeros, w.sum(1, dtype=np.int32), y, rows, totals, whole)
     numbers, scale, zero = (part.numpy() for part in round_rows(torch.from_numpy(x[:rows])))
     np.testing.assert_allclose(scales[:rows], scale[:, 0], rtol=1e-6)
     assert np.array_equal(zeros[:rows], zero[:, 0])
