@@ -108,6 +108,12 @@ def line(reader: Reader) -> None:
     # every run that has a vector for it says how near the two are
     reader.sees("td.both .value, td.both .unknown", 4)
     assert reader.page.locator("td.both .value").count() >= 3
+    # what the second sentence is for stands beside the run's name, in sight however long the first one is
+    assert reader.page.locator("th[scope=row] + td.both").count() == 4
+    lines = reader.page.locator(".cosine").evaluate_all(
+        "all => all.map(each => each.getClientRects().length)"
+    )
+    assert set(lines) == {1}  # a bar and its number are not apart
     static = reader.page.locator("tbody tr", has_text="word2vec").locator("td.both").inner_text()
     if reader.lang == "en":  # a static vector is the same in every sentence
         assert "1.00" in static
@@ -698,6 +704,67 @@ def test_what_is_seen_can_be_taken_away(watched: Callable[..., Watched], address
     reader.press("Escape")
     assert one.page.locator("dialog[open]").count() == 0
     assert one.problems == []
+
+
+def pressed(reader: Reader) -> list[str]:
+    """The chosen runs that are in sight."""
+    found = reader.page.locator('.chip[aria-pressed="true"]').all_inner_texts()
+    return [text.split()[1] for text in found]
+
+
+def test_a_view_begins_with_the_runs_that_it_is_for(
+    watched: Callable[..., Watched], address: str, runs: dict[str, Path]
+) -> None:
+    one = watched()
+    one.page.goto(f"{address}#lang=en")
+    reader = Reader(one.page, "en")
+    reader.sees("main h2")
+    assert sorted(pressed(reader)) == sorted(set(runs) - set(TASKS))
+    reader.press("g", "k")  # to the view of tasks, and its first controls are the next to be reached
+    reader.sees("#question")
+    assert sorted(pressed(reader)) == sorted(TASKS)
+    reader.press("Tab")
+    assert one.page.evaluate("document.activeElement.closest('main') !== null")
+    reader.press("g", "l", "/")
+    one.page.keyboard.insert_text(ENGLISH)
+    reader.press("Enter", "Escape", "Tab")  # from the text to the view as well
+    assert one.page.evaluate("document.activeElement.closest('main') !== null")
+    reader.sees("#second")
+    before = pressed(reader)
+    reader.press("r", "ArrowRight", "Space")  # lets go of the second
+    one.page.wait_for_url("**runs=**")
+    assert pressed(reader) == [before[0], *before[2:]]
+    reader.press("Space")
+    one.page.wait_for_url(lambda url: "runs=" not in url)
+    assert pressed(reader) == before
+    assert one.problems == []
+
+
+def test_many_runs_are_one_stop_of_tab_and_not_all_shown(
+    watched: Callable[..., Watched], address: str, axe: str
+) -> None:
+    one = watched("narrow")
+
+    def many(route: Any) -> None:
+        answer = route.fetch()
+        runs = answer.json()["runs"]
+        adapted = next(run for run in runs if run["task"] is not None)
+        more = [adapted | {"run": f"again-{n}", "model": None} for n in range(20)]
+        route.fulfill(json={"runs": runs + more})
+
+    one.page.route("**/api/runs", many)
+    one.page.goto(f"{address}#lang=zh")
+    reader = Reader(one.page, "zh")
+    reader.sees(".chip.more")
+    shown = one.page.locator(".chip").count()
+    assert shown == 5  # four and what leads to the others
+    assert one.page.locator(".chip[tabindex='0']").count() == 1
+    reader.press("r", "End", "Enter")
+    reader.sees(".chip", 4 + len(TASKS) + 20 + 1)
+    reader.press("ArrowLeft", "Space")  # the last of them
+    reader.press("ArrowRight", "Enter")
+    reader.sees(".chip", 6)  # what is chosen stays in sight
+    one.check(axe)
 
 
 def test_language_theme_and_keys_can_be_changed(

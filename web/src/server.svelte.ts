@@ -70,7 +70,7 @@ class Server {
   /** The chosen runs, in the order of the line. */
   get chosen(): RunAbout[] {
     const names = route.runs;
-    return this.runs.filter((run) => names === null || names.includes(run.run));
+    return names === null ? suggested(this.runs, viewOf(route.view).needs) : this.runs.filter((run) => names.includes(run.run));
   }
 
   /** The chosen runs that a view can ask. */
@@ -87,6 +87,19 @@ function place(run: RunAbout): number {
 /** Whether a run has one of some abilities. */
 export function can(run: RunAbout, needs: readonly string[]): boolean {
   return run.error === undefined && (needs.length === 0 || needs.some((need) => run.abilities.includes(need)));
+}
+
+/**
+ * The runs that a view begins with: those that were pretrained, if one of them can do it. A line of models beside each other
+ * is what the views are for; the runs that were adapted from them would say the same again, once a task and a seed.
+ */
+export function suggested(runs: RunAbout[], needs: readonly string[]): RunAbout[] {
+  const pretrained = runs.filter((run) => run.task === null);
+  if (pretrained.some((run) => can(run, needs))) return pretrained;
+  const able = runs.filter((run) => can(run, needs));
+  // of those that were adapted, the ones that learned a task as a whole: a learned mix of layers has a view of its own
+  const whole = needs.includes("mix") ? [] : able.filter((run) => !run.mix);
+  return [whole, able, runs].find((each) => each.length > 0) ?? [];
 }
 
 export const server = new Server();

@@ -19,12 +19,15 @@ export const en = {
   layers: (n: number) => several(n, "layer", "layers"),
   viewList: "Views",
   runs: "Runs",
+  moreRuns: (n: number) => `${n} more …`,
+  fewerRuns: "fewer",
   noRun: "No run is chosen: choose one above.",
   cannot: (run: string, view: string, able: string[]) =>
     `${run} cannot do “${view}”. ${able.length ? `Runs that can: ${able.join(", ")}.` : "No served run can."}`,
   noneCan: (able: string[]) =>
     able.length ? `None of the chosen runs can do this. Runs that can: ${able.join(", ")}.` : "No served run can do this.",
   empty: "Type a sentence above, or begin with one of these:",
+  emptyWord: "Give a word in the box above, or begin with one of these:",
   examples: "Examples",
   error: { got: "got", expected: "expected", fix: "try" },
   theme: { name: "Colours", auto: "as the system", light: "light", dark: "dark" },
@@ -49,8 +52,8 @@ export const en = {
       ["/", "go to the text"],
       ["Enter", "in the text: run; Shift+Enter is a new line"],
       ["Ctrl+Enter", "run"],
-      ["Esc", "leave the text box; stop; let go of what is chosen"],
-      ["r", "go to the runs"],
+      ["Esc", "leave the text box for the view; stop; let go of what is chosen"],
+      ["r", "go to the runs; arrow keys go from run to run, Space chooses"],
       ["[ ]", "a layer down, a layer up"],
       ["1 2 …", "choose a mask"],
       ["l", "copy the link"],
@@ -136,7 +139,7 @@ export const en = {
     },
     score: {
       name: "Score",
-      asks: "How probable is a text, and which of its tokens surprise?",
+      asks: "How probable is a text, which of its tokens surprise, and does a second one follow it?",
       says:
         "Nats a token: -log of its probability, darker is more surprising. Decoders read what stands before it, masked models both sides, ELMo each side for itself: numbers of different kinds are not to be compared. Texts of unlike length are compared by the token.",
       second: "Second text",
@@ -150,7 +153,7 @@ export const en = {
       inSum: "in sum",
       aToken: "a token",
       unlike: (verdict: string, first: number, second: number) =>
-        `${verdict}; but the texts have ${first.toLocaleString("en")} and ${several(second, "token", "tokens")}, and every token lowers a sum.`,
+        `${verdict}; but the texts have ${first.toLocaleString("en")} and ${several(second, "token", "tokens")}, and every further token makes a text less probable.`,
       follows: (p: number) => `Does the second follow the first? ${p >= 0.5 ? "Yes" : "No"}, probability ${p.toFixed(2)}`,
       kinds: { plain: "from the left", pseudo: "each token hidden in turn", both: "from the left and from the right" },
       of: (run: string, n: number) => `Text ${n} by ${run}`,
@@ -294,7 +297,7 @@ export const en = {
     },
     neighbours: {
       name: "Neighbours",
-      asks: "Which words are near a word, and what does a word less one, plus another, lead to?",
+      asks: "Which words are near a word, and where does a word minus one plus another lead?",
       says:
         "Cosines of word vectors, nearest first. Ticked, a run that fills holes reads the sentence above and says which words could stand there. Minus and plus make an analogy. Click a word to go on from it.",
       word: "Word",
@@ -308,7 +311,7 @@ export const en = {
       inSentence: (word: string) => `Nearest to “${word}” as it stands in the sentence`,
       analogy: (word: string, plus: string, minus: string) =>
         plus && minus ? `${minus} is to ${word} as ${plus} is to …` : plus ? `${word} + ${plus}` : `${word} − ${minus}`,
-      kinds: { here: "read in the sentence", classes: "other words of its class", table: "its vector in the vocabulary" },
+      kinds: { here: "read in the sentence", classes: (path: string) => (path ? `other words of its class, ${path} in the tree` : "words of near classes"), table: "its vector in the vocabulary" },
       noSum: "A class has no vectors to add.",
       list: (run: string, word: string) => `Neighbours of “${word}” in ${run}`,
       goOn: "Go on from this word",
@@ -324,7 +327,7 @@ export const en = {
       after: "The next draw",
       word: "word",
       unit: "may be hidden whole",
-      hidden: (n: number, of: number) => `${n} of ${several(of, "token", "tokens")} chosen`,
+      hidden: (n: number, of: number, rate: number) => `${n} of ${several(of, "token", "tokens")} chosen; the run hides ${(100 * rate).toFixed(0)} % on the whole`,
       tally: "Chosen:",
       outcomes: { masked: "hidden", random: "replaced", kept: "kept as it is" },
       replaced: (by: string) => `replaced by ${by}`,
@@ -394,7 +397,7 @@ export const en = {
       always: "This run always answers.",
       tagsOf: (run: string) => `Tags of ${run}`,
       tagsFor: (word: string) => `Tags of “${word}”`,
-      noSpans: "Nothing is named.",
+      noSpans: "No word is tagged.",
       labelsOf: (run: string) => `Labels of ${run}`,
       saysOf: (run: string, tag: string) => `${run} says ${tag}`,
       needsQuestion: "It wants a question, above.",

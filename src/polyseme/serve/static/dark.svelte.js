@@ -1,1 +1,1 @@
-import{H as e,Q as t,X as n,Z as r,i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=t(n(a.matches));a.addEventListener(`change`,()=>r(o,a.matches,!0));function s(){return i.theme===`auto`?e(o):i.theme===`dark`}export{s as t};
+import{$ as e,Q as t,U as n,Z as r,a as i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=e(r(a.matches));a.addEventListener(`change`,()=>t(o,a.matches,!0));function s(){return i.theme===`auto`?n(o):i.theme===`dark`}export{s as t};
