@@ -154,7 +154,7 @@ def attention(reader: Reader) -> None:
     reader.press("Home", "ArrowRight", "ArrowDown", "ArrowLeft")  # to the second layer's first head
     reader.page.wait_for_url("**head=2-1**", timeout=TIMEOUT)
     assert reader.page.url != before
-    assert reader.page.evaluate("document.activeElement.ariaPressed") == "true"
+    reader.sees(".grid button[aria-pressed=true]:focus", 1)
     reader.press("[")
     reader.page.wait_for_url("**head=1-1**", timeout=TIMEOUT)
     reader.tab_to("button.tok")
