@@ -132,6 +132,11 @@ def served(
             for name in names:
                 status, answer = _got(port, "/api/embed", TOKEN, {"run": name, "texts": ["the cat"]})
                 _expect(status == 200 and len(answer["vectors"]) == 1, f"{name} embeds", answer)
+                able = _got(port, f"/api/runs/{name}/about", TOKEN)[1]["abilities"]
+                if source is None and "generate" in able:  # by what was compiled when the image was made
+                    body = {"run": name, "prompt": "It was", "max_new_tokens": 3, "stream": False}
+                    status, answer = _got(port, "/api/generate", TOKEN, body)
+                    _expect(status == 200 and answer["tokens"] != [], f"{name} writes", answer)
         finally:
             process.terminate()
     _expect(process.returncode == 0, "SIGTERM ends it with 0", process.returncode)

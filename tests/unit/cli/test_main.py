@@ -50,6 +50,15 @@ def _imported(*words: str) -> set[str]:
     return set(done.stdout.split("modules ")[-1].split())
 
 
+def test_the_end_of_a_command_looks_for_no_garbage() -> None:
+    code = (
+        "import atexit, gc, sys; from polyseme.cli import main; sys.argv = ['polyseme', '--version']; main();"
+        " before = gc.get_freeze_count(); atexit._run_exitfuncs(); print(before, gc.get_freeze_count() > 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 True"
+
+
 def test_help_imports_nothing_heavy() -> None:
     assert not {"torch", "numpy", "pydantic", "vl_convert", "tokenizers"} & _imported("--help")
 
