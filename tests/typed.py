@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from pydoc_data.topics import topics
-from typing import Any
+from typing import Any, get_args
 
 from polyseme import cli
 from polyseme import serve as serving
-from polyseme.cli import output
+from polyseme.cli import completion, output
 from polyseme.errors import PolysemeError
 from polyseme.infer.loaded import word_ids
 from polyseme.text.builtin import BUILTINS
@@ -140,6 +140,10 @@ def proposals(hint: str, verb: str | None) -> list[Proposal]:
             words, at = _options(tokens, at, known, hint)
             instead = before == ["it", "like"] or words[0] == "--columns"
             found.append(Proposal(tuple(words), whole=False, instead=instead))
+        elif token == "polyseme" and [word for word, _ in tokens[at + 1 : at + 2]] == [completion.INSTALL]:
+            shell = _bare(tokens[at + 2][0])[0]  # not typed here, as it writes into the home folder
+            assert shell in get_args(completion.Shell), f"no shell {shell!r}: {hint!r}"
+            at += 3
         elif (
             token == "polyseme" and at + 1 < len(tokens) and re.match(r"[a-z][a-z-]*\W?$", tokens[at + 1][0])
         ):
@@ -411,6 +415,7 @@ class Watch:
             names = {"-o", "--output"} if name in ("-o", "--output") else {name}
             if not several or proposal.without or proposal.instead:
                 _take_out(words, lambda at, names=names: words[at] in names, 1 + count)
+                _take_out(words, lambda at, name=name: words[at].startswith(f"{name}="), 1)
             elif name == "--set" and values:
                 key = values[0].partition("=")[0]
                 _take_out(

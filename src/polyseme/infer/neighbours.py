@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from polyseme.core.arrays import IntArray
 from polyseme.core.result import Result
-from polyseme.errors import ConfigError, InputError
+from polyseme.data.store import PreparedCorpus
+from polyseme.errors import CheckpointError, ConfigError, InputError, RunError
 from polyseme.infer.inputs import at_least_one, check_loaded, one_text, texts_of
 from polyseme.infer.loaded import Loaded, word_ids, words_of
 from polyseme.text.clean import replace_surrogates
@@ -224,11 +225,13 @@ def word_counts(loaded: Loaded) -> IntArray | None:
     Shapes:  -> (vocab_size,)
     """
     store, size = loaded.run.store, loaded.tokenizer.vocab_size
-    try:
-        counts = np.fromfile(store / "train" / "counts.bin", "<i8").astype(np.int64) if store else None
-    except OSError:
+    if store is None:
         return None
-    return None if counts is None or len(counts) > size else np.pad(counts, (0, size - len(counts)))
+    try:
+        counts = np.asarray(PreparedCorpus.open(store).train.counts, np.int64)
+    except (OSError, CheckpointError, RunError):
+        return None
+    return None if len(counts) > size else np.pad(counts, (0, size - len(counts)))
 
 
 def count_of(loaded: Loaded, word: str) -> int | None:
