@@ -93,11 +93,16 @@ class Reader:
         expect(found.first).to_be_visible(timeout=TIMEOUT)
         return found
 
+    def rests(self) -> None:
+        """Wait until every run that was asked has answered: what is counted or read once is read after this."""
+        self.sees("main[aria-busy=false]", 1)
+
 
 def line(reader: Reader) -> None:
     reader.press("g", "l")
     reader.types(reader.text)
     reader.sees("tbody tr", 4)
+    reader.rests()
     words = reader.page.locator("thead button").count()
     assert words == (6 if reader.lang == "en" else 3) + (1 if reader.lang == "en" else 0)
     reader.tab_to("#second")
@@ -107,9 +112,10 @@ def line(reader: Reader) -> None:
     reader.press("Tab", "Enter")  # the second word: old, 天气
     # every run that has a vector for it says how near the two are
     reader.sees("td.both .value, td.both .unknown", 4)
+    reader.rests()
     assert reader.page.locator("td.both .value").count() >= 3
     # what the second sentence is for stands beside the run's name, in sight however long the first one is
-    assert reader.page.locator("th[scope=row] + td.both").count() == 4
+    reader.sees("th[scope=row] + td.both", 4)
     lines = reader.page.locator(".cosine").evaluate_all(
         "all => all.map(each => each.getClientRects().length)"
     )
@@ -128,6 +134,7 @@ def fill(reader: Reader) -> None:
     reader.tab_to(".word")
     reader.press("Tab", "Enter")  # hides the second word
     bars = reader.sees("#mask-1 button.bar-line")
+    reader.rests()
     assert bars.count() >= 10
     reader.sees(".rank" if reader.lang == "en" else ".card .facts")
     before = reader.page.url
@@ -265,9 +272,10 @@ def tokens(reader: Reader) -> None:
     reader.press("g", "t")
     reader.types(reader.text)
     reader.sees(".lane", 4)  # below one another, by the characters
+    reader.rests()
     reader.tab_to(".token")
     assert reader.page.locator(".token.lit").count() >= 4  # the same place in every run
-    assert reader.page.locator("table tbody tr").count() == 4
+    reader.sees("table tbody tr", 4)
     reader.tab_to("#aligned")
     reader.press("Space")
     reader.sees(".strip", 4)  # each run's tokens as it calls them
@@ -282,9 +290,11 @@ def score(reader: Reader) -> None:
     reader.tab_to("label.second input")
     reader.page.keyboard.insert_text("a bird" if reader.lang == "en" else "天气。")
     reader.press("Enter")
-    verdict = reader.sees(".verdict.first").first.inner_text()
+    reader.sees(".verdict.first")
+    reader.rests()
+    verdict = reader.page.locator(".verdict.first").first.inner_text()
     assert ("a token" if reader.lang == "en" else "每个词元") in verdict  # the texts are of unlike length
-    assert reader.page.locator(".line").count() == 2 * reader.page.locator("section").count()
+    reader.sees("section .line", 2 * reader.page.locator("section").count())
 
 
 def write(reader: Reader) -> None:
@@ -303,7 +313,7 @@ def write(reader: Reader) -> None:
     reader.press("Enter")  # it is part of the prompt now
     reader.sees("section > .quiet")
     assert len(reader.page.locator("section strong").inner_text()) > len(ENGLISH)
-    assert reader.page.locator(".alternatives").count() == 0
+    reader.sees(".alternatives", 0)
     reader.tab_to("#begin")
     reader.press("ArrowDown")  # a text to start from
     reader.sees("section > .quiet")
@@ -340,20 +350,23 @@ def mix(reader: Reader) -> None:
     reader.press("g", "x")
     reader.sees("td.nearest", 4)  # the heaviest layer of each
     reader.tab_to(".scroll")
-    assert reader.page.locator(".facts tbody tr").count() == 4
+    reader.sees(".facts tbody tr", 4)
 
 
 def training(reader: Reader) -> None:
+    from playwright.sync_api import expect
+
     reader.press("g", "r")
     reader.sees(".readout b", 4)
-    assert reader.page.locator("tbody tr").count() == 4
+    reader.sees("tbody tr", 4)
     reader.tab_to("#axis")
     reader.press("End")  # over minutes
     reader.page.wait_for_url("**x=minutes**")
     reader.tab_to("#at")
     reader.press("Home", "ArrowRight")
-    reader.page.wait_for_timeout(50)
-    assert reader.page.locator(".rule").count() == 1
+    expect(reader.page.locator(".rule")).to_have_count(
+        1, timeout=TIMEOUT
+    )  # a line has no width to be seen by
 
 
 def api(reader: Reader) -> None:
@@ -477,6 +490,7 @@ def test_a_view_is_walked_by_keyboard(
     reader = Reader(one.page, lang)
     reader.sees("main h2")
     JOURNEYS[view](reader)
+    reader.rests()
     assert one.page.locator("html").get_attribute("lang") == ("en" if lang == "en" else "zh-CN")
     one.pictures(f"{view}-{lang}-{size}")
     one.check(axe)
@@ -647,10 +661,10 @@ def test_what_takes_long_can_be_stopped(watched: Callable[..., Watched], address
             expect(one.page.locator(".progress")).to_have_count(1, timeout=5000)
             break
     reader.sees(".progress", 1)
-    assert one.page.locator(".card.stale button.bar-line").count() == 10  # the old answer stays, dimmed
+    Reader(one.page, "en").sees(".card.stale button.bar-line", 10)  # the old answer stays, dimmed
     reader.press("Escape")
     reader.sees(".state", 1)
-    assert one.page.locator(".progress").count() == 0
+    assert one.page.locator(".progress").count() == 0  # at once
     one.check(axe)
 
 
@@ -702,7 +716,7 @@ def test_what_is_seen_can_be_taken_away(watched: Callable[..., Watched], address
     assert "hide=[(4, 7)]" in python
     assert f"{address}api/fill" in curl
     reader.press("Escape")
-    assert one.page.locator("dialog[open]").count() == 0
+    Reader(one.page, "en").sees("dialog[open]", 0)
     assert one.problems == []
 
 
@@ -758,7 +772,7 @@ def test_many_runs_are_one_stop_of_tab_and_not_all_shown(
     reader.sees(".chip.more")
     shown = one.page.locator(".chip").count()
     assert shown == 5  # four and what leads to the others
-    assert one.page.locator(".chip[tabindex='0']").count() == 1
+    Reader(one.page, "en").sees(".chip[tabindex='0']", 1)
     reader.press("r", "End", "Enter")
     reader.sees(".chip", 4 + len(TASKS) + 20 + 1)
     reader.press("ArrowLeft", "Space")  # the last of them

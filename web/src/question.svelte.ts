@@ -1,5 +1,6 @@
 // One question to several runs: each has its state, and its answer comes when it is done.
 
+import { untrack } from "svelte";
 import { askRun, GoneError, ServerError, type Answered } from "./api";
 import { preferences } from "./preferences.svelte";
 import { server } from "./server.svelte";
@@ -44,6 +45,9 @@ function own<T>(state: State<T>): State<T>["answer"] {
   return state.answer?.asked === state.asked ? state.answer : null;
 }
 
+/** How many requests of all questions are out: while there are some, the page says that it is busy. */
+export const out = $state({ requests: 0 });
+
 export class Question<T> {
   states = $state.raw<Record<string, State<T>>>({});
   private aborting: AbortController | null = null;
@@ -70,7 +74,12 @@ export class Question<T> {
     this.states = states;
     const left = [...jobs];
     const worker = async (): Promise<void> => {
-      for (let job = left.shift(); job !== undefined; job = left.shift()) await this.one(job, aborting.signal);
+      untrack(() => out.requests++);
+      try {
+        for (let job = left.shift(); job !== undefined; job = left.shift()) await this.one(job, aborting.signal);
+      } finally {
+        out.requests--;
+      }
     };
     for (let n = 0; n < Math.min(AT_ONCE, jobs.length); n++) void worker();
   }
@@ -127,7 +136,10 @@ export class Once<T> {
   /** Ask; what comes back leaves it. */
   ask(load: (signal: AbortSignal) => Promise<T>): () => void {
     const aborting = new AbortController();
-    load(aborting.signal).then(
+    untrack(() => out.requests++);
+    const asked = load(aborting.signal);
+    void asked.catch(() => null).finally(() => out.requests--);
+    asked.then(
       (found) => {
         if (!aborting.signal.aborted) [this.value, this.error] = [found, null];
       },

@@ -1,1 +1,1 @@
-import{$ as e,Q as t,U as n,Z as r,a as i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=e(r(a.matches));a.addEventListener(`change`,()=>t(o,a.matches,!0));function s(){return i.theme===`auto`?n(o):i.theme===`dark`}export{s as t};
+import{$ as e,Q as t,W as n,et as r,s as i}from"./main.js";var a=matchMedia(`(prefers-color-scheme: dark)`),o=r(t(a.matches));a.addEventListener(`change`,()=>e(o,a.matches,!0));function s(){return i.theme===`auto`?n(o):i.theme===`dark`}export{s as t};
