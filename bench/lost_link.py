@@ -1,15 +1,22 @@
-"""Two machines that lose each other: two network namespaces, a rank in each, and the link between them is cut.
+"""Two machines on one: two network namespaces, a rank in each, and a link between them that is cut, or slow.
 
-    sudo python bench/lost_link.py           on Linux; needs `ip netns`
+    sudo python bench/lost_link.py                                  on Linux; needs `ip netns`
+    sudo python bench/lost_link.py --rate 1gbit [--model bert] [--batch 8 32 128]       needs `tc`, too
 
-Each rank has to end by itself, soon after the time that a silent rank is given, with one error that names the other;
-the last save has to be whole.
+Cut: each rank has to end by itself, soon after the time that a silent rank is given, with one error that names the
+other; the last save has to be whole.
+
+Slow: how much of an update is communication, of the recipe's model, each rank on a core of its own. Two processes
+train at once, each for itself on half of the rows (`alone`), then as two ranks over the link (`linked`); the share is
+1 - alone / linked, medians over the updates. What the backward pass hides of the communication is not in it.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -54,14 +61,23 @@ def linked() -> None:
         ip("-n", name, "link", "set", end, "up")
 
 
+def slowed(rate: str) -> None:
+    """Let no more than so much through the cable, in each direction."""
+    for name, end in zip(NAMES, ("cable-a", "cable-b"), strict=True):
+        limit = ["qdisc", "add", "dev", end, "root", "tbf", "rate", rate, "burst", "256kb", "latency", "50ms"]
+        subprocess.run(["tc", "-n", name, *limit], check=True)
+
+
 def unlinked() -> None:
     for name in NAMES:
         subprocess.run(["ip", "netns", "del", name], check=False, stderr=subprocess.DEVNULL)
 
 
-def rank(number: int, store: Path, run: Path) -> subprocess.Popen[str]:
+def rank(
+    number: int, store: Path, run: Path, model: str = "bert", options: str = OPTIONS
+) -> subprocess.Popen[str]:
     """A rank, started as a scheduler without torchrun starts it."""
-    variables = {
+    variables: dict[str, object] = {
         "RANK": number,
         "WORLD_SIZE": 2,
         "MASTER_ADDR": "10.77.0.1",
@@ -78,11 +94,11 @@ def rank(number: int, store: Path, run: Path) -> subprocess.Popen[str]:
         "-m",
         "polyseme",
         "pretrain",
-        "bert",
+        model,
         str(store),
         "-o",
         str(run),
-        *OPTIONS.split(),
+        *options.split(),
     ]
     return subprocess.Popen(
         ["ip", "netns", "exec", NAMES[number], *words],
@@ -93,8 +109,79 @@ def rank(number: int, store: Path, run: Path) -> subprocess.Popen[str]:
     )
 
 
+def seconds_of(run: Path) -> float:
+    """Median seconds of an update, without the first ones."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text("utf-8").splitlines())
+    at = {line["step"]: line["seconds"] for line in lines if "loss" in line}
+    return statistics.median(at[step + 1] - at[step] for step in at if step >= 5 and step + 1 in at)
+
+
+def shares(asked: argparse.Namespace) -> list[dict[str, object]]:
+    """The share of communication in an update, for each number of rows."""
+    cases: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as place:
+        store = Path(place, "store")
+        prepare = ["prepare", "python-docs", "-o", str(store)]
+        subprocess.run(
+            [sys.executable, "-m", "polyseme", "-q", *prepare], check=True, stdout=subprocess.DEVNULL
+        )
+        unlinked()
+        linked()
+        slowed(asked.rate)
+        try:
+            for rows in asked.batch:
+                steps = max(15, 400 // rows)
+                common = f"--steps {steps} --threads 1 --set train.size=given --set train.heldout_tokens=1000"
+                common += " --set train.evaluations=1 --set train.save_minutes=60 --set train.batch_size="
+                half = f"{common}{rows // 2}".split()
+                words = [sys.executable, "-m", "polyseme", "-q", "pretrain", asked.model, str(store)]
+                alone = [Path(place, f"alone-{rows}-{i}") for i in range(2)]
+                both = [
+                    subprocess.Popen(
+                        [*words, "-o", str(run), *half],
+                        env=os.environ | {"OMP_NUM_THREADS": "1"},
+                        stdout=subprocess.DEVNULL,
+                    )
+                    for run in alone
+                ]
+                ended = [process.wait() for process in both]
+                if any(ended):
+                    raise SystemExit("a run alone failed")
+                run = Path(place, f"linked-{rows}")
+                ranks = [rank(number, store, run, asked.model, f"{common}{rows}") for number in range(2)]
+                shown = [process.communicate()[1] for process in ranks]
+                if any(process.returncode for process in ranks):
+                    raise SystemExit("\n".join(shown))
+                apart, together = statistics.mean(map(seconds_of, alone)), seconds_of(run)
+                share = 1 - apart / together
+                print(
+                    f"{asked.model}, {rows} rows an update, {asked.rate}: alone {1000 * apart:.0f} ms, "
+                    f"linked {1000 * together:.0f} ms, communication {100 * share:.0f} % of an update",
+                    flush=True,
+                )
+                cases.append(
+                    {"case": f"{asked.model}, {rows} rows", "ours": share, "peer": 0.2, "unit": "share"}
+                )
+        finally:
+            unlinked()
+    return cases
+
+
 def main() -> None:
-    """Print what each rank said and when, and as the last line all of it as JSON."""
+    """Cut the link or slow it down, print what is found, and as the last line all of it as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rate", help="of the link, as tc writes it: 1gbit")
+    parser.add_argument("--model", default="bert")
+    parser.add_argument("--batch", type=int, nargs="+", default=[8, 32, 128], help="rows of an update")
+    asked = parser.parse_args()
+    cases = shares(asked) if asked.rate else lost()
+    for case in cases:
+        case["ratio"] = (case["peer"] or 1) / max(float(case["ours"]), 1e-9)  # type: ignore[arg-type]
+    print(json.dumps({"bench": "lost_link", "cases": cases}))
+
+
+def lost() -> list[dict[str, object]]:
+    """Print what each rank said and when."""
     unlinked()
     with tempfile.TemporaryDirectory() as place:
         store, run = Path(place, "store"), Path(place, "run")
@@ -103,7 +190,7 @@ def main() -> None:
             [sys.executable, "-m", "polyseme", "-q", *prepare], check=True, stdout=subprocess.DEVNULL
         )
         linked()
-        cases = []
+        cases: list[dict[str, object]] = []
         try:
             ranks = [rank(number, store, run) for number in range(2)]
             while not list((run / "resume").glob("step-*")):
@@ -150,9 +237,7 @@ def main() -> None:
             )
         finally:
             unlinked()
-    for case in cases:
-        case["ratio"] = (case["peer"] or 1) / max(float(case["ours"]), 1e-9)  # type: ignore[arg-type]
-    print(json.dumps({"bench": "lost_link", "cases": cases}))
+    return cases
 
 
 if __name__ == "__main__":
