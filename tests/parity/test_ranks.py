@@ -10,22 +10,24 @@ from safetensors.torch import load_file
 
 from polyseme.train import checkpoint
 from polyseme.train.parallel import cut
-from ranked import CASES, STEPS, alone, together, weights_of
+from ranked import CASES, STEPS, alone, learned, together, weights_of
 
 WAYS = ("ddp", "fsdp")
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[tuple[str, str, int], list[float]], Path]:
-    """Losses by case, way and number of ranks. Every case is learned by two ranks, some by three, from half-way on."""
+    """Losses by case, way and number of ranks: all cases by two ranks, some by one, four and three from half-way on."""
     folder, found = tmp_path_factory.mktemp("ranks"), {}
     jobs = [[case, way, 0, STEPS] for case in CASES for way in WAYS]
     jobs += [[case, "ddp", 0, STEPS // 2] for case in ("pieces", "muon")]
     for job, losses in zip(jobs, together(2, jobs, folder), strict=True):
         found[job[0], job[1], 2 if job[3] == STEPS else -2] = losses
     jobs = [["pieces", "fsdp", STEPS // 2, STEPS], ["muon", "ddp", STEPS // 2, STEPS]]
-    for job, losses in zip(jobs, together(3, jobs, folder), strict=True):
-        found[job[0], job[1], 3] = losses
+    found["pieces", "ddp", 1] = learned("pieces", "ddp", folder, STEPS // 2, STEPS)
+    for ranks in (4, 3):
+        for job, losses in zip(jobs, together(ranks, jobs, folder), strict=True):
+            found[job[0], job[1], ranks] = losses
     return found, folder
 
 
@@ -39,6 +41,19 @@ def test_two_ranks_equal_one(
     assert losses[case, way, 2] == pytest.approx(alone(case, folder, of), rel=1e-5, abs=1e-5)
     one = load_file(folder / f"{case}-alone-{of}.safetensors")
     for name, weight in weights_of(case, way, folder, 2).items():
+        assert torch.allclose(weight, one[name], atol=2e-5), name
+
+
+@pytest.mark.parametrize(
+    ("case", "way", "ranks"), [("pieces", "ddp", 1), ("pieces", "fsdp", 4), ("muon", "ddp", 4)]
+)
+def test_one_and_four_ranks_go_on_with_the_checkpoint_of_two(
+    found: tuple[dict[tuple[str, str, int], list[float]], Path], case: str, way: str, ranks: int
+) -> None:
+    losses, folder = found
+    assert losses[case, way, ranks] == pytest.approx(alone(case, folder)[STEPS // 2 :], rel=1e-5, abs=1e-5)
+    one = load_file(folder / f"{case}-alone-1.safetensors")
+    for name, weight in weights_of(case, way, folder, ranks, STEPS // 2, STEPS).items():
         assert torch.allclose(weight, one[name], atol=2e-5), name
 
 
