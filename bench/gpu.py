@@ -7,8 +7,7 @@
 2. bfloat16, compiled, fused attention: tokens a second at 12 layers of 768, the share of what the device's own product
    of large matrices gives, and the peak of its memory.
 3. Three minutes of training at that size: the held-out loss, and when it passed that of word frequency.
-
-Embedding and generation are not here: they run on the CPU.
+4. Reading: vectors of texts and greedy continuations by runs of that size, on CPU and GPU: how far apart, and how fast.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import Any
 
 import torch
 
+from polyseme import Model, load
 from polyseme.data.prepare import prepare
 from polyseme.train.pretrain import pretrain
 from polyseme.train.recipe import resolve
@@ -140,6 +140,56 @@ def large(store: Path, folder: Path, device: str, tiny: bool) -> list[dict[str, 
     ]
 
 
+def reading(store: Path, folder: Path, device: str, tiny: bool) -> list[dict[str, Any]]:
+    """Vectors of texts and continuations on both: the same, and how much faster."""
+    texts = [f"{name} is {len(name)} letters long and {name.upper()} in capitals" for name in dir(torch)]
+    texts, new = (texts[:64], 8) if tiny else (texts, 128)
+    sizes: dict[str, Any] = {
+        **(SMALL if tiny else LARGE),
+        "train.size": "given",
+        "train.precision": "float32",
+    }
+    budget, cases = Budget(steps=2), []
+    for model, name in (("modernbert", "vectors"), ("gpt", "continuations")):
+        trained = run(
+            store, folder / f"read-{model}", model, budget, device, **sizes, **{"train.batch_size": 4}
+        )
+        found: list[Any] = []
+        seconds: list[float] = []
+        for there in ("cpu", device):
+            some = texts if model == "modernbert" else texts[:8]
+            loaded = load(trained.path, device=there)
+
+            def ask(some: list[str], loaded: Model = loaded, vectors: bool = model == "modernbert") -> Any:
+                if vectors:
+                    return loaded.embed(some)
+                return loaded.generate(some, max_new_tokens=new, temperature=0)
+
+            ask(some[:4])  # what is made once is not counted
+            wait(there)
+            began = time.perf_counter()
+            found.append(ask(some))
+            wait(there)
+            seconds.append(time.perf_counter() - began)
+        if model == "modernbert":
+            apart = float(abs(found[0] - found[1]).max())
+        else:  # where two tokens are nearly equal, rounding may choose: so many texts differ
+            apart = sum(a != b for a, b in zip(*found, strict=True)) / len(found[0])
+        faster = seconds[0] / seconds[1]
+        print(f"{name}: apart by {apart:.1e}, {faster:.1f} times as fast on {device} as on cpu", flush=True)
+        cases.append(
+            {
+                "case": f"{name}: seconds",
+                "ours": seconds[1],
+                "peer": seconds[0],
+                "ratio": faster,
+                "unit": "s",
+                "apart": apart,
+            }
+        )
+    return cases
+
+
 def main() -> None:
     """Print what is found, and as the last line all of it as JSON."""
     parser = argparse.ArgumentParser()
@@ -159,6 +209,7 @@ def main() -> None:
         )
         cases = same(store, Path(place), device, 3 if tiny else 50)
         cases += large(store, Path(place), device, tiny)
+        cases += reading(store, Path(place), device, tiny)
     print(
         json.dumps(
             {

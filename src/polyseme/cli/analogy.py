@@ -7,7 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
+from polyseme.cli.options import (
+    Encoding,
+    Folder,
+    Json,
+    ReadOn,
+    Separator,
+    Threads,
+    read_options,
+    use_device,
+    use_threads,
+)
 from polyseme.cli.output import closing, neighbours_command, show
 from polyseme.core.shell import command
 
@@ -20,6 +30,7 @@ def run(
     /,
     *,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     json: Json = False,
@@ -32,6 +43,7 @@ def run(
         json: print one JSON document: {"file", "sections": {NAME: scores}, "total": scores}.
     """
     use_threads(threads)
+    use_device(device)
     reading = read_options(None, separator, encoding)
     from polyseme.infer.model import load
     from polyseme.study.word_vectors import analogy

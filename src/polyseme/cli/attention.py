@@ -13,12 +13,14 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Separator,
     Threads,
     positive,
     read_options,
     refuse_unused,
     typed_options,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -51,6 +53,7 @@ def run(
     max_length: int | None = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     json: Json = False,
@@ -83,6 +86,7 @@ def run(
     if text is None and file is None:
         raise InputError("no text to look at", fix=command("polyseme", "attention", folder, "TEXT"))
     use_threads(threads)
+    use_device(device)
     reading = read_options(None, separator, encoding)
     refuse_unused(reading, [file], tables=pairs)
     from polyseme.report.files import check_file, check_folder

@@ -14,8 +14,10 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Threads,
     positive,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -36,6 +38,7 @@ def run(
     lang: PageLanguage = "en",
     encoding: Encoding = "auto",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Compare every layer of a run with every layer of another, or with its own, on the same text (linear CKA).
@@ -59,6 +62,7 @@ def run(
         )
     positive("--limit", limit)
     use_threads(threads)
+    use_device(device)
     from polyseme.cli.progress import reporting
     from polyseme.report.files import check_folder
     from polyseme.study.cka import LIMIT, cka

@@ -13,9 +13,11 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Threads,
     layer_of,
     positive,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -36,6 +38,7 @@ def run(
     lang: PageLanguage = "en",
     seed: int = 0,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Show how near words are to each other, or uses of a word: the cosine of every two vectors, in any model.
@@ -57,6 +60,7 @@ def run(
     positive("--limit", limit)
     layers = layer_of(layer, "all")
     use_threads(threads)
+    use_device(device)
     from polyseme.report.files import check_folder
     from polyseme.study.cosines import cosines
 

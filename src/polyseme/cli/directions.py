@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.options import (
+    Folder,
+    Json,
+    MaybeOutput,
+    PageLanguage,
+    ReadOn,
+    Threads,
+    positive,
+    use_device,
+    use_threads,
+)
 from polyseme.cli.output import closing, show
 from polyseme.core.shell import command
 
@@ -19,6 +29,7 @@ def run(
     output: MaybeOutput = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Show what an elmo expects at every word of a text: P(word | left) forward and P(word | right) backward.
@@ -35,6 +46,7 @@ def run(
     """
     positive("--top", top)
     use_threads(threads)
+    use_device(device)
     from polyseme.report.files import check_folder
     from polyseme.study.directions import directions
 

@@ -6,7 +6,18 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Count, Documents, Folder, Json, Output, Threads, layer_of, use_threads
+from polyseme.cli.options import (
+    Count,
+    Documents,
+    Folder,
+    Json,
+    Output,
+    ReadOn,
+    Threads,
+    layer_of,
+    use_device,
+    use_threads,
+)
 from polyseme.cli.output import closing, emit, emit_json, neighbours_command, say, use_command
 from polyseme.core.shell import command
 
@@ -31,6 +42,7 @@ def run(
     field: Annotated[str | None, Parameter(group=_TEXT)] = None,
     documents: Annotated[Documents | None, Parameter(group=_TEXT)] = None,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Make a static run: one vector a word, the mean of a text's words its vector. Every verb takes it.
@@ -55,6 +67,7 @@ def run(
         json: print one JSON document: {"path", "words", "dimensions", "explained", "way", "shares", "notes", …}.
     """
     use_threads(threads)
+    use_device(device)
     from polyseme.cli.progress import reporting
     from polyseme.study.distil import distil
     from polyseme.text.config import TextConfig

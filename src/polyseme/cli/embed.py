@@ -11,10 +11,12 @@ from polyseme.cli.options import (
     Folder,
     Json,
     Output,
+    ReadOn,
     TextOrFile,
     Threads,
     layer_of,
     text_or_file,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, emit, emit_json, say, say_cleaned
@@ -40,6 +42,7 @@ def run(
     encoding: Encoding = "auto",
     resume: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Turn every line of a file into a vector; row i of the array belongs to line i.
@@ -62,6 +65,7 @@ def run(
         json: print what was written as one JSON document.
     """
     use_threads(threads)
+    use_device(device)
     from polyseme.cli.progress import reporting
     from polyseme.infer.embed import Pooling
     from polyseme.infer.embed_file import embed_file

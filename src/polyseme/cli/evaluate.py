@@ -11,12 +11,14 @@ from polyseme.cli.options import (
     Json,
     LabelledFile,
     MaybeOutput,
+    ReadOn,
     Separator,
     Threads,
     keep_few_sizes,
     read_options,
     refuse_unused,
     typed_options,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, emit, emit_json, say
@@ -38,6 +40,7 @@ def run(
     encoding: Encoding = "auto",
     threshold: float | None = None,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Measure an adapted run on a labelled file: figures with 95 % intervals, by label, and what is confused.
@@ -65,6 +68,7 @@ def run(
     from polyseme.study.evaluate import evaluate
 
     use_threads(threads)
+    use_device(device)
     with reporting() as reporter:
         evaluation = evaluate(
             folder,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Folder, Json, Threads, positive, use_threads
+from polyseme.cli.options import Folder, Json, ReadOn, Threads, positive, use_device, use_threads
 from polyseme.cli.output import closing, emit, emit_json, show
 from polyseme.core.shell import command
 
@@ -26,6 +26,7 @@ def run(
     among: list[str] | None = None,
     detail: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Complete a text at its [MASK]s.
@@ -44,6 +45,7 @@ def run(
     """
     positive("--top", top)
     use_threads(threads)
+    use_device(device)
     from polyseme.infer.fill import fill
     from polyseme.infer.model import load
 

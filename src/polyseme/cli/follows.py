@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Folder, Json, Threads, use_threads
+from polyseme.cli.options import Folder, Json, ReadOn, Threads, use_device, use_threads
 from polyseme.cli.output import closing, show
 from polyseme.core.shell import command
 
@@ -20,6 +20,7 @@ def run(
     /,
     *,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Say whether the second text goes on where the first ends, yes or no, with a probability.
@@ -33,6 +34,7 @@ def run(
         json: print one JSON document: {"text", "text_b", "follows": the probability}.
     """
     use_threads(threads)
+    use_device(device)
     from polyseme.infer.model import load
     from polyseme.infer.next_sentence import follows
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from polyseme.cli.options import Folder, Json, Threads, positive, use_threads, written
+from polyseme.cli.options import Folder, Json, ReadOn, Threads, positive, use_device, use_threads, written
 from polyseme.cli.output import closing, emit, emit_json, show
 from polyseme.core.shell import command
 from polyseme.errors import ConfigError
@@ -49,6 +49,7 @@ def run(
     next_tokens: Annotated[int | None, Parameter(name="--next", group=_LOOK)] = None,
     alternatives: Annotated[int, Parameter(group=_LOOK)] = 0,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Continue a text; it is printed as it comes.
@@ -83,6 +84,7 @@ def run(
             "candidates": [{"token", "probability", "sequence"}]}.
     """
     use_threads(threads)
+    use_device(device)
     from polyseme.infer.model import load
 
     given = {

@@ -13,9 +13,11 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Threads,
     is_text,
     positive,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -37,6 +39,7 @@ def run(
     encoding: Encoding = "auto",
     seed: int = 0,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Compare the vectors of words that fit the same hole with those of words that fit other holes.
@@ -63,6 +66,7 @@ def run(
     if encoding != "auto" and file is None:
         raise ConfigError("--encoding is about files, and none is read", fix="leave --encoding out")
     use_threads(threads)
+    use_device(device)
     from polyseme.report.files import check_folder
     from polyseme.study.holes import holes
     from polyseme.text.clean import CleaningReport

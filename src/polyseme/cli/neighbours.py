@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from polyseme.cli.options import Folder, Json, MaybeOutput, PageLanguage, Threads, positive, use_threads
+from polyseme.cli.options import (
+    Folder,
+    Json,
+    MaybeOutput,
+    PageLanguage,
+    ReadOn,
+    Threads,
+    positive,
+    use_device,
+    use_threads,
+)
 from polyseme.cli.output import closing, show, use_command
 from polyseme.core.shell import command
 
@@ -21,6 +31,7 @@ def run(
     output: MaybeOutput = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """List the words nearest to a word by the cosine of their vectors, or the other words of its class.
@@ -38,6 +49,7 @@ def run(
     """
     positive("--top", top)
     use_threads(threads)
+    use_device(device)
     from polyseme.infer.model import load
     from polyseme.infer.neighbours import neighbours
     from polyseme.report.files import check_folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 Language = Literal["auto", "en", "zh"]
 PageLanguage = Annotated[Literal["en", "zh"], Parameter(name="--report-lang")]  # --lang is the text's
 Threads = Annotated[int | None, Parameter(name="--threads", help="processor threads; all cores when absent.")]
+ReadOn = Annotated[
+    Literal["auto", "cpu", "cuda"],
+    Parameter(name="--device", help="where the run computes: auto, cpu or cuda.", show_default=True),
+]
 Documents = Literal["auto", "blank", "file", "line", "heading"]
 Json = Annotated[bool, Parameter(name="--json", show_default=False)]
 Folder = Annotated[Path, Parameter(name="RUN")]
@@ -172,6 +177,17 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def use_device(name: str) -> None:
+    """Say where runs compute, before they are opened; without this the CPU.
+
+    Raises:  ConfigError: there is no such device.
+    """
+    if name != "cpu" or "polyseme.infer.model" in sys.modules:  # what nobody asked for costs no import
+        from polyseme.infer import model
+
+        model.use_device(name)
 
 
 def written(text: str) -> str:

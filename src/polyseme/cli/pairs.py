@@ -14,6 +14,7 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Separator,
     Threads,
     keep_few_sizes,
@@ -21,6 +22,7 @@ from polyseme.cli.options import (
     read_options,
     refuse_unused,
     typed_options,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -43,6 +45,7 @@ def run(
     limit: int | None = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Say in how many minimal pairs the good text is more probable than the bad one, by phenomenon, with intervals.
@@ -85,6 +88,7 @@ def run(
     if output is not None:
         check_folder(output)
     use_threads(threads)
+    use_device(device)
     with reporting() as reporter:
         result = pairs(
             folder,

@@ -14,6 +14,7 @@ from polyseme.cli.options import (
     Folder,
     Json,
     MaybeOutput,
+    ReadOn,
     Separator,
     TextOrFile,
     Threads,
@@ -21,6 +22,7 @@ from polyseme.cli.options import (
     read_options,
     refuse_unused,
     text_or_file,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, say
@@ -41,6 +43,7 @@ def run(
     threshold: float | None = None,
     detail: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Say what an adapted run makes of every text, sentence or question of a file: a JSON object a line.
@@ -70,6 +73,7 @@ def run(
     from polyseme.text.labelled.records import Problems
 
     use_threads(threads)
+    use_device(device)
     predictor = Predictor(load(folder), threshold, detail)
     problems = Problems()
     quiet = output is None and sys.stdout.isatty()  # the results themselves show how far it is

@@ -14,9 +14,11 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Threads,
     positive,
     read_options,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -50,6 +52,7 @@ def run(
     output: MaybeOutput = None,
     lang: PageLanguage = "en",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Learn small probes on the frozen layers of a run (edge probing): what it knows of spans of a text, and where.
@@ -89,6 +92,7 @@ def run(
     if output is not None:
         check_folder(output)
     use_threads(threads)
+    use_device(device)
     with reporting() as reporter:
         result = probe(
             folder,

@@ -12,6 +12,7 @@ from polyseme.cli.options import (
     Encoding,
     Folder,
     Json,
+    ReadOn,
     Separator,
     TextOrFile,
     Threads,
@@ -19,6 +20,7 @@ from polyseme.cli.options import (
     refuse_unused,
     text_or_file,
     typed_options,
+    use_device,
     use_threads,
     written,
 )
@@ -68,6 +70,7 @@ def run(
     separator: Separator = "auto",
     field: str = "text",
     threads: Threads = None,
+    device: ReadOn = "cpu",
     encoding: Encoding = "auto",
     json: Json = False,
 ) -> None:
@@ -104,6 +107,7 @@ def run(
             With --last-word: {"accuracy", "low", "high", "n", "lines": [{"word", "found", "right"}]}.
     """
     use_threads(threads)
+    use_device(device)
     if choices is not None:
         for option, asked in (("--within-word", within_word), ("--masked", masked), ("--detail", detail)):
             if asked:

@@ -14,6 +14,7 @@ from polyseme.cli.options import (
     Json,
     MaybeOutput,
     PageLanguage,
+    ReadOn,
     Separator,
     Threads,
     layer_of,
@@ -21,6 +22,7 @@ from polyseme.cli.options import (
     read_options,
     refuse_unused,
     typed_options,
+    use_device,
     use_threads,
 )
 from polyseme.cli.output import closing, show
@@ -50,6 +52,7 @@ def run(
     balance: bool = False,
     seed: int = 0,
     threads: Threads = None,
+    device: ReadOn = "cpu",
     json: Json = False,
 ) -> None:
     """Measure how well a run tells the senses of words apart, by layer, and draw every use as a point on a map.
@@ -92,6 +95,7 @@ def run(
     if output is not None:
         check_folder(output)
     use_threads(threads)
+    use_device(device)
     with reporting() as reporter:
         result = senses(
             [folder, *(against or ())],

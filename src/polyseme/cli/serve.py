@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Count, Threads, keep_few_sizes, positive
+from polyseme.cli.options import Count, ReadOn, Threads, keep_few_sizes, positive, use_device
 from polyseme.cli.output import emit, say
 from polyseme.errors import ConfigError
 
@@ -31,6 +31,7 @@ def run(
     page: Annotated[bool, Parameter(negative="--no-page", show_default=False)] = True,
     open: Annotated[bool, Parameter(show_default=False)] = False,
     threads: Threads = None,
+    device: ReadOn = "cpu",
 ) -> None:
     """Serve runs over HTTP: a page on which they can be tried, and routes for programs. Ctrl-C ends it.
 
@@ -57,6 +58,7 @@ def run(
     from polyseme.serve.options import LOOPBACK, ServeConfig, named_runs, token_for
 
     positive("--threads", threads)
+    use_device(device)
     positive("--memory", memory)
     positive("--timeout", timeout)
     positive("--max-tokens", max_tokens)

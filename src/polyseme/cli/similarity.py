@@ -7,7 +7,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from polyseme.cli.options import Encoding, Folder, Json, Separator, Threads, read_options, use_threads
+from polyseme.cli.options import (
+    Encoding,
+    Folder,
+    Json,
+    ReadOn,
+    Separator,
+    Threads,
+    read_options,
+    use_device,
+    use_threads,
+)
 from polyseme.cli.output import closing, neighbours_command, show, use_command
 from polyseme.core.shell import command
 from polyseme.errors import InputError
@@ -20,6 +30,7 @@ def run(
     /,
     *files: Annotated[Path, Parameter(name="FILE")],
     threads: Threads = None,
+    device: ReadOn = "cpu",
     separator: Separator = "auto",
     encoding: Encoding = "auto",
     json: Json = False,
@@ -35,6 +46,7 @@ def run(
     if not files:
         raise InputError("no file of word pairs given", fix=command("polyseme", "similarity", folder, "FILE"))
     use_threads(threads)
+    use_device(device)
     reading = read_options(None, separator, encoding)
     from polyseme.infer.model import load
     from polyseme.study.word_vectors import similarity

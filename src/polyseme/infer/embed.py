@@ -20,7 +20,7 @@ from polyseme.core.protocols import SparseEncoder, StaticEncoder
 from polyseme.errors import ConfigError
 from polyseme.infer.hidden import hidden_states, layer_numbers, packed
 from polyseme.infer.inputs import Truncated, check_loaded, one_of, texts_of, warn_of_cut
-from polyseme.infer.loaded import Loaded, words_of
+from polyseme.infer.loaded import Loaded, check_precision, words_of
 from polyseme.infer.pooling import OneVector, Pool, Pooling
 from polyseme.kernels.packed import Precision
 from polyseme.text.tokens import Tokens
@@ -117,6 +117,7 @@ class Embedder:
         plain: bool = False,
     ) -> None:
         check_loaded(loaded)
+        check_precision(loaded, precision)
         self._numbers = _numbers(loaded, layer)
         if isinstance(pool, Pooling):
             pool.check(loaded)

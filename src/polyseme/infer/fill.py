@@ -355,8 +355,8 @@ def _probabilities(
         batch = loaded.batch(some, [words_of(gap.text, gap.tokens)] * len(some))
         width = batch.ids.size(1)
         flat = [n * width + loaded.prefix_length + place for n, row in enumerate(of_some) for place in row]
-        hidden = loaded.encoder.encode(batch).at(torch.tensor(flat))
-        probabilities = torch.softmax(loaded.masked_lm_head.logits(hidden).float(), dim=1)
+        hidden = loaded.encoder.encode(batch).at(torch.tensor(flat, device=loaded.device))
+        probabilities = torch.softmax(loaded.masked_lm_head.logits(hidden).float(), dim=1).cpu()
         found += torch.split(probabilities, [len(row) for row in of_some])
     return found
 

@@ -343,8 +343,7 @@ class _Work:
         self._head = decoder_head(loaded)
         tokenizer, entries = loaded.tokenizer, loaded.encoder.token_embedding().num_embeddings
         never = set(tokenizer.special_ids) - {*tokenizer.end_ids} | {*range(tokenizer.vocab_size, entries)}
-        device = next(loaded.encoder.parameters()).device
-        self._never = torch.tensor(sorted(never), dtype=torch.long, device=device)
+        self._never = torch.tensor(sorted(never), dtype=torch.long, device=loaded.device)
         self._random = Random(config.seed, "generate")
 
     def prompt(self, text: str) -> Prompt:
@@ -502,7 +501,8 @@ class _Work:
 
         def ends(ids: Tensor, owner: Tensor) -> Tensor:
             complete = torch.isin(
-                ids[:, :, -1], torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long)
+                ids[:, :, -1],
+                torch.tensor(self.loaded.tokenizer.end_ids, dtype=torch.long, device=ids.device),
             )
             for b, candidates in enumerate(ids.tolist() if c.stop else ()):
                 for k, candidate in enumerate(candidates):

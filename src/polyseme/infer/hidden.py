@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal, cast, overload
 from weakref import WeakKeyDictionary
 
@@ -225,7 +226,7 @@ def hidden_states(
         at: (indices of a batch's texts, its width) -> the flat positions at which the last layer is wanted; None =
             everywhere. Only if `layers` is the last layer alone.
     Yields, for every batch, which texts it holds, and each layer's hidden states with the separators that stand around
-    a text: (B, T, hidden_size), or at P positions (P, hidden_size).
+    a text: (B, T, hidden_size), or at P positions (P, hidden_size); in the memory of the CPU.
     """
     encoder = loaded.encoder if encoder is None else encoder
     keep: Keep = "last" if layers == (loaded.encoder.config.num_hidden_layers,) else "all"
@@ -236,10 +237,11 @@ def hidden_states(
     def read(numbers: list[int]) -> tuple[list[int], list[Tensor]]:
         batch = loaded.batch([texts[i] for i in numbers], words and [words[i] for i in numbers])
         places = None if at is None else at(numbers, batch.ids.size(1))
+        places = None if places is None else places.to(batch.ids.device)
         encoding = encoder.encode(batch, keep=keep, at=places)
         if places is not None:
-            return numbers, [encoding.at(places)]
-        return numbers, [encoding.layers[-1 if keep == "last" else n] for n in layers]
+            return numbers, [encoding.at(places).cpu()]
+        return numbers, [encoding.layers[-1 if keep == "last" else n].cpu() for n in layers]
 
     threads = torch.get_num_threads()
     most = min(TOKENS_PER_BATCH, max(LEAST_TOKENS, -(-sum(lengths) // threads)))
@@ -315,9 +317,11 @@ def packed(encoder: Encoder, precision: Precision = "float32") -> Encoder:
 
     Args:
         encoder: any of the registry's; what is not a linear layer is shared with it.
-        precision: of the linear layers: float32, bfloat16, or int8.
+        precision: of the linear layers: float32, bfloat16, or int8. On a GPU nothing is packed, and all is float32.
     Raises:  ConfigError: this build of torch has no kernels for that precision.
     """
+    if any(weight.device.type != "cpu" for weight in islice(encoder.parameters(), 1)):
+        return encoder
     state = _state(cast(nn.Module, encoder))
     entry = _PACKED.get(encoder, {}).get(precision)
     if entry is None or entry[0] != state:

@@ -99,17 +99,17 @@ def log_probabilities(
         logits_of: hidden states (N, d) -> logits (N, classes).
         classes: size of the vocabulary that is predicted.
         row: which hidden state each label belongs to, ascending; one may have several labels.
-    Shapes:  hidden: (P, d).  labels, row: (A,) -> (A,) float64
+    Shapes:  hidden: (P, d), on any device.  labels, row: (A,) -> (A,) float64, these on the CPU
     """
-    at_once = max(1, CHUNK_BYTES // (4 * classes))
+    at_once, device = max(1, CHUNK_BYTES // (4 * classes)), hidden.device
     cuts = torch.arange(0, len(hidden) + at_once, at_once)
     bounds = torch.searchsorted(row, cuts).tolist()
     parts = []
     for start, begin, end in zip(cuts.tolist(), bounds, bounds[1:], strict=False):
         logits = logits_of(hidden[start : start + at_once]).float()
-        local_rows = row[begin:end] - start
-        parts.append(logits[local_rows, labels[begin:end]] - logits.logsumexp(1)[local_rows])
-    return torch.cat(parts).double() if parts else hidden.new_zeros(0, dtype=torch.float64)
+        local_rows, local_labels = (row[begin:end] - start).to(device), labels[begin:end].to(device)
+        parts.append(logits[local_rows, local_labels] - logits.logsumexp(1)[local_rows])
+    return torch.cat(parts).double().cpu() if parts else torch.zeros(0, dtype=torch.float64)
 
 
 def causal(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[Values]:
@@ -140,10 +140,11 @@ def two_way(loaded: Loaded, head: TokenHead, parts: Sequence[Part]) -> list[Valu
     windows = (w for part, slot in _slots(parts) for w in middle_windows(part, loaded, slot))
     values, encoder = _Values(head.logits, classes, parts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
-        hidden = encoder.encode(asked.batch).last.flatten(0, 1)
+        hidden = encoder.encode(loaded.placed(asked.batch)).last.flatten(0, 1)
+        places = asked.places.to(loaded.device)
         half = hidden.size(1) // 2
         labels = asked.labels.where(asked.labels < classes, unknown)
-        for states in (hidden[asked.places - 1, :half], hidden[asked.places + 1, half:]):
+        for states in (hidden[places - 1, :half], hidden[places + 1, half:]):
             values.add(states, asked._replace(labels=labels))
     return values.of_texts()
 
@@ -282,8 +283,8 @@ def _values(
 ) -> list[Values]:
     values, encoder = _Values(head.logits, len(head.weight), parts), packed(loaded.encoder)
     for asked in _batches(windows, loaded.special.pad):
-        batch = replace(asked.batch, causal=causal)
-        values.add(encoder.encode(batch, at=asked.places).at(asked.places), asked)
+        batch, places = loaded.placed(replace(asked.batch, causal=causal)), asked.places.to(loaded.device)
+        values.add(encoder.encode(batch, at=places).at(places), asked)
     return values.of_texts()
 
 
@@ -412,14 +413,14 @@ def _read_groups(
     """Read the beginnings of some groups, then the end of every text, and write the values into `found`."""
     width = max(group.shared for group in batch)
     longest = width + max(group.tail for group in batch)
-    start = torch.tensor([width - group.shared for group in batch])
+    device, start = loaded.device, torch.tensor([width - group.shared for group in batch])
     ids = torch.full((len(batch), width), loaded.special.pad)
     for row, group in enumerate(batch):
         beginning = groups[group.number][group.members[0]].ids[: group.shared]
         ids[row, width - group.shared :] = torch.tensor(beginning)
     encoder = cast(DecodingEncoder, loaded.encoder)
-    cache = encoder.new_cache(len(batch), longest, start if bool(start.any()) else None)
-    encoder.decode(ids, cache)
+    cache = encoder.new_cache(len(batch), longest, start.to(device) if bool(start.any()) else None)
+    encoder.decode(ids.to(device), cache)
     members = [(row, group, i) for row, group in enumerate(batch) for i in group.members]
     # a group that fills a batch by itself is read in turns; several groups fit by construction
     rows_at_once = max(1, TOKENS_PER_BATCH // longest) if len(batch) == 1 else len(members)
@@ -427,14 +428,14 @@ def _read_groups(
         pause()
         chunk = members[begin : begin + rows_at_once]
         cache.truncate(width)
-        cache.reorder(torch.tensor([row for row, _, _ in chunk]))
+        cache.reorder(torch.tensor([row for row, _, _ in chunk], device=device))
         parts = [(groups[group.number][i], group.shared) for _, group, i in chunk]
         tails, _ = _padded([part.ids[shared:-1] for part, shared in parts], loaded.special.pad)
-        hidden = encoder.decode(tails, cache)
+        hidden = encoder.decode(tails.to(device), cache)
         rows = torch.tensor([r for r, (part, _) in enumerate(parts) for _ in part.counted])
         columns = torch.tensor([c - 1 - shared for part, shared in parts for c in part.counted])
         labels = torch.tensor([part.ids[c] for part, _ in parts for c in part.counted])
-        states, indices = hidden[rows, columns], torch.arange(len(rows))
+        states, indices = hidden[rows.to(device), columns.to(device)], torch.arange(len(rows))
         values = log_probabilities(head.logits, len(head.weight), states, labels, indices)
         of_texts = split(values.tolist(), [len(part.counted) for part, _ in parts])
         for (_, group, i), of_text in zip(chunk, of_texts, strict=True):

@@ -31,7 +31,9 @@ Precision = Literal["float32", "int8"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Loaded:
-    """A run in memory, in evaluation mode, on the CPU.  A `Model` is one with methods.
+    """A run in memory, in evaluation mode.  A `Model` is one with methods.
+
+    It computes where its weights are, `device`; what is asked of it comes back in the memory of the CPU.
 
     Args:
         run: where it came from.
@@ -54,6 +56,11 @@ class Loaded:
         """What the weights are in: see `prepared`."""
         rounded = any(isinstance(module, Int8Embedding) for module in self.encoder.modules())
         return "int8" if rounded else "float32"
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where the weights are, and where the run computes; the CPU for models that only count."""
+        return next((weight.device for weight in self.encoder.parameters()), torch.device("cpu"))
 
     @property
     def max_content(self) -> int:
@@ -98,9 +105,13 @@ class Loaded:
         examples = [[self.example(ids)] for ids in texts]
         longest = max(len(row[0].ids) for row in examples)
         batch = to_batch(collate(examples, longest, self.special), [])
-        if words is None or not self.reads_letters:
-            return batch
-        return _spelled(batch, texts, words, self.tokenizer, self.prefix_length)
+        if words is not None and self.reads_letters:
+            batch = _spelled(batch, texts, words, self.tokenizer, self.prefix_length)
+        return self.placed(batch)
+
+    def placed(self, batch: Batch) -> Batch:
+        """A batch where the run computes."""
+        return batch if self.device.type == "cpu" else batch.to(self.device)
 
     def prepared(self, precision: Precision = "float32") -> Self:
         """The run with its weights in another precision; everything else works as before.
@@ -110,6 +121,7 @@ class Loaded:
                 a quarter of the memory, and generation on CPUs, which reads all weights for every token, is several
                 times faster. Norms, positions and attention stay float32; where the processor multiplies whole numbers,
                 the inputs of those layers are rounded, too, row by row, and texts are read faster (kernels/int8.py).
+        Raises:  ConfigError: "int8" of a run that does not compute on the CPU.
         Returns a copy, which shares what is not rounded with this one; this one itself for "float32".
 
         Example:
@@ -118,6 +130,7 @@ class Loaded:
         table = self.encoder.token_embedding()
         if precision == "float32" or isinstance(table, Int8Embedding):
             return self
+        check_precision(self, precision)
         embeddings = [table] if type(table) is nn.Embedding else []
         encoder, heads = in_int8((self.encoder, self.heads), embeddings)
         return replace(self, encoder=encoder, heads=heads)
@@ -162,9 +175,23 @@ class Loaded:
 
     @cached_property
     def word_vectors(self) -> torch.Tensor:
-        """Input embeddings, each of length one: (vocab_size, hidden_size)"""
-        weight = self.encoder.token_embedding().weight.detach()
+        """Input embeddings, each of length one, in the memory of the CPU: (vocab_size, hidden_size)"""
+        weight = self.encoder.token_embedding().weight.detach().cpu()
         return nn.functional.normalize(weight, dim=1)
+
+
+def check_precision(loaded: Loaded, precision: str) -> None:
+    """Refuse a number format that is made for CPUs where a run computes elsewhere.
+
+    Raises:  ConfigError: it does.
+    """
+    if precision != "float32" and loaded.device.type != "cpu":
+        raise ConfigError(
+            f"weights in {precision} are for CPUs",
+            got=f"a run on {loaded.device}",
+            expected="float32, or the CPU",
+            fix="--device cpu",
+        )
 
 
 def words_of(text: str, tokens: Tokens) -> list[str]:

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+import torch
 
 from polyseme.errors import InputError, PolysemeError, RunError
 from polyseme.infer import embed as _embed
@@ -46,6 +47,7 @@ from polyseme.infer.score import kind_of, score, score_continuations
 from polyseme.infer.zero_shot import Chooser, Normalize, Task, reply
 from polyseme.train.build import rebuild, special_ids
 from polyseme.train.card import has_neighbours
+from polyseme.train.machine import resolve_device
 from polyseme.train.run import RunDirectory
 
 __all__ = ["Model", "load"]
@@ -276,7 +278,12 @@ class Model(Loaded):
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _load_again, (str(self.run.path.resolve()), self.run.meta.get("files"), self.precision)
+        return _load_again, (
+            str(self.run.path.resolve()),
+            self.run.meta.get("files"),
+            self.precision,
+            str(self.device),
+        )
 
     def __repr__(self) -> str:
         config = self.encoder.config
@@ -292,12 +299,26 @@ class Model(Loaded):
         )
 
 
-def load(path: Path | str) -> Model:
+_CHOSEN = {"device": "cpu"}  # where runs compute that are opened without being told
+
+
+def use_device(name: str) -> None:
+    """Say where runs compute that are opened from now on, where `load` is not told: "cpu", "cuda", "auto".
+
+    Raises:  ConfigError: no such device.
+    """
+    resolve_device(name)
+    _CHOSEN["device"] = name
+
+
+def load(path: Path | str, device: str | torch.device | None = None) -> Model:
     """Open a run for use.
 
     Args:
         path: the run directory; other programs' models are imported first, with `polyseme import`.
-    Raises:  RunError: there is no run.  InputError: not a path.
+        device: where it computes: "cpu", "cuda", "cuda:1", or "auto", a GPU where there is one. None = what
+            `use_device` was told last, else the CPU. Models that only count stay on the CPU.
+    Raises:  RunError: there is no run.  InputError: not a path.  ConfigError: no such device.
              CheckpointError: its files are damaged beyond the checkpoints, or hold weights that are no numbers.
 
     Example:
@@ -309,6 +330,10 @@ def load(path: Path | str) -> Model:
     if warning:
         warnings.warn(warning, stacklevel=2)
     recipe, tokenizer, encoder, heads = rebuild(run, tensors)
+    there = device if isinstance(device, torch.device) else resolve_device(device or _CHOSEN["device"])
+    if there.type != "cpu" and encoder.config.num_hidden_layers:
+        for module in (encoder, *heads.values()):
+            module.to(there)
     return Model(run, encoder, {n: heads[n] for n in heads}, tokenizer, recipe, special_ids(tokenizer))
 
 
@@ -346,9 +371,11 @@ def _open(path: Path | str) -> RunDirectory:
         raise
 
 
-def _load_again(path: str, files: dict[str, str] | None, precision: WeightPrecision) -> Model:
+def _load_again(
+    path: str, files: dict[str, str] | None, precision: WeightPrecision, device: str = "cpu"
+) -> Model:
     """What pickle calls; `files`, the digests of the weights, tells different states of a run apart."""
-    loaded = load(path)
+    loaded = load(path, device)
     if files is not None and loaded.run.meta.get("files") != files:
         warnings.warn(f"the run at {path} has other weights than when it was pickled", stacklevel=2)
     return loaded.prepared(precision)

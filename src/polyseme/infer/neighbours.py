@@ -254,7 +254,7 @@ def vector_by_letters(loaded: Loaded, word: str) -> Tensor:
     tokens = loaded.tokenizer.encode(word)
     batch = loaded.batch([tokens.ids], [words_of(word, tokens)])
     inputs = loaded.encoder.encode(batch, keep="all").layers[0][0, 1:-1, : loaded.word_vectors.size(1)]
-    return nn.functional.normalize(inputs, dim=1).mean(0)
+    return nn.functional.normalize(inputs, dim=1).mean(0).cpu()
 
 
 def _in_context(loaded: Loaded, word: str, context: str, start: int | None) -> Tensor:
@@ -273,9 +273,10 @@ def _in_context(loaded: Loaded, word: str, context: str, start: int | None) -> T
     tokens = loaded.tokenizer.encode(context)
     inside = [i for i, (start, end) in enumerate(tokens.offsets) if start < at + len(word) and end > at]
     batch = loaded.batch([tokens.ids], [words_of(context, tokens)])
-    states = loaded.encoder.encode(batch).at(torch.tensor(inside) + loaded.prefix_length)
+    places = torch.tensor(inside, device=loaded.device) + loaded.prefix_length
+    states = loaded.encoder.encode(batch).at(places)
     try:
-        nearby: Tensor = head(states)
+        nearby: Tensor = head(states).cpu()
     except NotImplementedError:
         raise ConfigError(
             "the run's head has no vectors to compare a context with",

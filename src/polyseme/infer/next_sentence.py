@@ -145,7 +145,9 @@ def _probabilities(loaded: Loaded, first: Sequence[str], second: Sequence[str]) 
     found = [0.0] * len(examples)
     for numbers in by_length([len(example.ids) for example in examples]):
         longest = max(len(examples[i].ids) for i in numbers)
-        batch = to_batch(collate([[examples[i]] for i in numbers], longest, loaded.special), [])
+        batch = loaded.placed(
+            to_batch(collate([[examples[i]] for i in numbers], longest, loaded.special), [])
+        )
         logits = head(encoder.encode(batch, at=batch.first).at(batch.first))
         for i, p in zip(numbers, torch.softmax(logits.double(), 1)[:, 0].tolist(), strict=True):
             found[i] = p

@@ -172,7 +172,7 @@ class Predictor:
         )
         encoder = packed(loaded.encoder)
         outputs, _ = outputs_of(
-            self.task, loader, partial(read_layers, encoder, [self.head]), self.head, torch.device("cpu")
+            self.task, loader, partial(read_layers, encoder, [self.head]), self.head, loaded.device
         )
         predictions: list[dict[str, Any]] = self.task.predictions(data, outputs, self.decoding)
         for number, lost in zip(data.cut, data.lost, strict=False):

@@ -443,13 +443,17 @@ def attend(
             pause()
             numbers = bucket[start : start + at_once]
             rows = [[made[i][0]] for i in numbers]
-            batch = to_batch(collate(rows, max(lengths[i] for i in numbers), loaded.special), [])
+            batch = loaded.placed(
+                to_batch(collate(rows, max(lengths[i] for i in numbers), loaded.special), [])
+            )
             attentions = encoder.encode(batch, keep="last", attentions=True).attentions
             if not attentions:
                 raise _none(loaded)
             for row, i in enumerate(numbers):
                 n = lengths[i]
-                probabilities = torch.stack([layer[row, :, :n, :n] for layer in attentions]).float().numpy()
+                probabilities = (
+                    torch.stack([layer[row, :, :n, :n] for layer in attentions]).float().cpu().numpy()
+                )
                 yield i, made[i][1](probabilities, visible_pairs(encoder, n))
 
 

@@ -127,11 +127,11 @@ def directions(run: Run, text: str, *, word: str | None = None, top: int = 5) ->
         0
     ]  # (T + 2, 2p)
     half, n, first = hidden.size(1) // 2, len(tokens.ids), loaded.prefix_length
-    places = torch.arange(first, first + n)
+    places = torch.arange(first, first + n, device=loaded.device)
     known = [i if i < len(head.weight) else unknown for i in tokens.ids]
     expected = {
-        "left": torch.log_softmax(head.logits(hidden[places - 1, :half]).float(), 1),
-        "right": torch.log_softmax(head.logits(hidden[places + 1, half:]).float(), 1),
+        "left": torch.log_softmax(head.logits(hidden[places - 1, :half]).float(), 1).cpu(),
+        "right": torch.log_softmax(head.logits(hidden[places + 1, half:]).float(), 1).cpu(),
     }
     rows: list[dict[str, Any]] = []
     for i, (start, end) in enumerate(tokens.offsets):

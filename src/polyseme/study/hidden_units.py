@@ -363,19 +363,19 @@ def _answers(loaded: Loaded, texts: Sequence[str], units: Sequence[Unit], report
             for number, i in enumerate(batch)
             for place in rows[i][1]
         ]
-        hidden = loaded.encoder.encode(read, at=torch.tensor(flat)).at(torch.tensor(flat))
-        logits = head.logits(hidden).float()
+        at = torch.tensor(flat, device=loaded.device)
+        logits = head.logits(loaded.encoder.encode(read, at=at).at(at)).float().cpu()
         asked = torch.tensor([label for i in batch for label in rows[i][2]])
         lost = torch.nn.functional.cross_entropy(logits, asked, reduction="none").double()
         logits[:, never] = -torch.inf  # no answer for `fill` either
         best = logits.argmax(1)
-        at = 0
+        begin = 0
         for i in batch:
-            part = slice(at, at + len(rows[i][1]))
+            part = slice(begin, begin + len(rows[i][1]))
             nats[i], found[i] = float(lost[part].sum()), bool((best[part] == asked[part]).all())
             joiner = Joiner(loaded.tokenizer)
             said[i] = "".join([*map(joiner.push, best[part].tolist()), joiner.flush()]).strip()
-            at = part.stop
+            begin = part.stop
         done += len(batch)
         reporter.stage(f"hiding units from {loaded.recipe.architecture}", done, len(units))
     return _Answers(nats, found, np.array([len(places) for _, places, _ in rows], float), said)

@@ -20,15 +20,21 @@ from polyseme.train.request import Budget
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device for "auto", "cpu" or "cuda".
+    """The device for "auto", "cpu", "cuda" or, of several, "cuda:1".
 
-    Raises:  ConfigError: a GPU is asked for and there is none.
+    Raises:  ConfigError: no such name; a GPU is asked for and there is none, or not so many.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
+    kind, colon, number = str(name).partition(":")
+    if kind not in ("cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise ConfigError("no such device", got=repr(name), expected="auto, cpu or cuda", fix="--device auto")
+    if kind == "cuda" and (there := torch.cuda.device_count()) <= int(number or 0):
         raise ConfigError(
-            "no GPU that torch can use", got="--device cuda", fix="--device cpu, or polyseme doctor"
+            "no GPU that torch can use" if there == 0 else "there are not so many GPUs",
+            got=f"--device {name}",
+            expected=None if there == 0 else f"cuda:0 to cuda:{there - 1}",
+            fix="--device cpu, or polyseme doctor",
         )
     return torch.device(name)
 
