@@ -106,7 +106,9 @@ TextOrFile = Annotated[Path, Parameter(name="FILE", allow_leading_hyphen=True, c
 Count = Annotated[int | None, Parameter(converter=_read_count)]
 
 
-def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
+def read_settings(
+    pairs: Sequence[str], option: str = "--set", such_as: str = "hidden_size=256"
+) -> dict[str, Any]:
     """Read repeated `--set key=value` options; the last value of a key counts.
 
     Raises:  ConfigError: an item without a key or an equals sign.
@@ -122,7 +124,7 @@ def read_settings(pairs: Sequence[str]) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
             raise ConfigError(
-                "--set needs key=value", got=pair, fix="write it like --set hidden_size=256, without spaces"
+                f"{option} needs key=value", got=pair, fix=f"write it like {option} {such_as}, without spaces"
             )
         settings[key.strip()] = parse_value(value.strip())
     return settings

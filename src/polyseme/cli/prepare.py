@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from polyseme.cli.completion import Corpus
 from polyseme.cli.options import Documents, Json, Language, Output, positive, read_settings
 from polyseme.cli.output import closing, emit, emit_json
-from polyseme.core.remote import remote_path
+from polyseme.core.remote import RemotePath, remote_path
 from polyseme.core.shell import command
 from polyseme.errors import ConfigError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from polyseme.text.tokenizers import Tokenizer
 
 EXAMPLE = "polyseme prepare my-texts -o store"
+JOBS = 64  # of Slurm at a time, where --workers does not say
 
 
 def run(
@@ -38,8 +39,9 @@ def run(
     workers: int | None = None,
     resume: bool = False,
     shard_mb: float | None = None,
-    engine: Literal["local", "ray", "datatrove"] = "local",
+    engine: Literal["local", "ray", "datatrove", "slurm"] = "local",
     address: str | None = None,
+    slurm: list[str] | None = None,
     json: Json = False,
 ) -> None:
     """Tokenize text into a store; `polyseme pretrain` takes the store as its corpus.
@@ -61,8 +63,9 @@ def run(
         workers: processes; all cores when absent.
         resume: go on with what an interrupted or killed command left: only the pieces that are missing are made.
         shard_mb: megabytes of text of a shard, 64 when absent; a text of more is made in shards, each by one process.
-        engine: what makes the shards: local processes, ray, or datatrove (extras of these names).
+        engine: what makes the shards: local processes, ray, datatrove, or jobs of slurm (extras of these names).
         address: of a Ray cluster, such as ray://HOST:10001; Ray on this machine when absent.
+        slurm: key=value, repeatable: what a job of Slurm asks for: partition=NAME, time=MINUTES, mem=8GB, account=NAME.
         json: print what was written as one JSON document.
     """
     output = remote_path(output) or output
@@ -95,7 +98,15 @@ def run(
         "the options of prepare",
     )
     piece = PIECE if shard_mb is None else max(1, round(shard_mb * 2**20))
-    sharding = Sharding(engine_named(engine, workers or default_threads(), address), piece, resume)
+    beside = Path.cwd() if isinstance(output, RemotePath) else output.absolute().parent
+    doing = engine_named(
+        engine,
+        workers or (JOBS if engine == "slurm" else default_threads()),
+        address,
+        read_settings(slurm or [], "--slurm", "partition=cpu"),
+        beside / f".{output.name}.slurm",
+    )
+    sharding = Sharding(doing, piece, resume)
     with interruptible(output, "the same command again, with --resume"), reporting() as reporter:
         store = prepare(
             list(corpus),

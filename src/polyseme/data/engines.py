@@ -8,22 +8,28 @@ is on the disk that all processes see, and a piece is the same wherever it is ma
     local      plain processes of this machine
     ray        Ray, here or in a cluster (--address); the extra `ray`
     datatrove  datatrove's local executor; the extra `datatrove`. It does not survive a killed process: `--resume` does
+    slurm      an array of jobs of Slurm, a piece each, by submitit; the extra `slurm`
 """
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import queue
+import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from polyseme.data.workers import ended, start_worker
 from polyseme.errors import ConfigError, PolysemeError, RunError
 
-ENGINES = ("local", "ray", "datatrove")
+ENGINES = ("local", "ray", "datatrove", "slurm")
 _TRIES = 5  # of a piece whose process dies
+POLL = 1.0  # seconds between looks at jobs of Slurm
 _START = "from polyseme.data.making import serve; serve()"
 
 
@@ -38,10 +44,21 @@ class Engine(Protocol):
         ...
 
 
-def engine_named(name: str, workers: int, address: str | None = None) -> Engine:
+def engine_named(
+    name: str,
+    workers: int,
+    address: str | None = None,
+    slurm: Mapping[str, Any] | None = None,
+    place: Path | None = None,
+) -> Engine:
     """The engine of a name.
 
-    Raises:  ConfigError: there is none, its package is not installed, or it takes no address.
+    Args:
+        workers: processes, or jobs, at a time.
+        address: of a Ray cluster.
+        slurm: what jobs of Slurm ask for: partition, time in minutes, mem, account, …
+        place: a folder for the files of Slurm's jobs, which all machines see; made, and removed when all is done.
+    Raises:  ConfigError: there is none, its package or program is not installed, or it takes no address.
     """
     if name not in ENGINES:
         raise ConfigError("no such engine", got=name, expected=", ".join(ENGINES), where="--engine")
@@ -49,8 +66,14 @@ def engine_named(name: str, workers: int, address: str | None = None) -> Engine:
         raise ConfigError(
             "only Ray has an address", got=f"--engine {name} --address {address}", fix="--engine ray"
         )
+    if slurm and name != "slurm":
+        raise ConfigError(
+            "only Slurm is told what jobs ask for", got=f"--engine {name} --slurm …", fix="--engine slurm"
+        )
     if name == "ray":
         return Ray(workers, address)
+    if name == "slurm":
+        return Slurm(workers, slurm or {}, place or Path(".slurm"))
     return Local(workers) if name == "local" else Datatrove(workers)
 
 
@@ -231,6 +254,84 @@ class Datatrove:
             executor.run()
             for number in range(len(tasks)):
                 yield (Path(folder) / f"{number}.json").read_text("utf-8")
+
+
+class Slurm:
+    """An array of jobs of Slurm, a piece each. A job that is lost, or its machine, is begun again, a few times.
+
+    Args:
+        workers: jobs at a time.
+        asked: what a job asks for, as sbatch names it; `time` in minutes, 60 when absent.
+        place: a folder that all machines see.
+    Raises:  ConfigError: submitit or Slurm is not installed, or Slurm knows nothing of that name.
+    """
+
+    MOST = 1000  # jobs of an array, as Slurm is usually set up
+
+    def __init__(self, workers: int, asked: Mapping[str, Any], place: Path) -> None:
+        try:
+            import submitit
+        except ImportError:
+            raise _missing("slurm") from None
+        if shutil.which("sbatch") is None or shutil.which("srun") is None:
+            raise ConfigError(
+                "Slurm is not on this machine", expected="sbatch and srun on the PATH", fix="--engine local"
+            )
+        self._submitit: Any = submitit
+        self._asked, self._place = {"time": 60, "array_parallelism": workers, **asked}, place
+        known = inspect.signature(submitit.slurm.slurm._make_sbatch_string).parameters
+        for name in asked:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise ConfigError(
+                    "jobs of Slurm have no such setting",
+                    got=f"--slurm {name}={asked[name]}",
+                    expected="partition, time, mem, account, qos, constraint, …",
+                    fix=f"--slurm {near[0] if near else 'partition'}={asked[name]}",
+                )
+
+    def map(self, tasks: Sequence[str]) -> Iterator[str]:
+        """See `Engine`."""
+        from polyseme.data.making import perform
+
+        executor = self._submitit.SlurmExecutor(self._place, max_num_timeout=0)
+        executor.update_parameters(job_name="polyseme", stderr_to_stdout=True, **self._asked)
+        left, lost, jobs = list(tasks), dict.fromkeys(tasks, 0), dict[Any, str]()
+        try:
+            while left or jobs:
+                for start in range(0, len(left), self.MOST):
+                    some = left[start : start + self.MOST]
+                    jobs |= dict(zip(self._submitted(executor, perform, some), some, strict=True))
+                left = []
+                for job in [job for job in jobs if job.done()]:
+                    task = jobs.pop(job)
+                    try:
+                        yield job.result()
+                    except self._submitit.core.utils.UncompletedJobError as error:
+                        lost[task] += 1
+                        if lost[task] == _TRIES:
+                            raise PolysemeError(
+                                f"a job of Slurm was lost {_TRIES} times over one piece of the text",
+                                got=str(error).strip().partition("\n")[0],
+                                where=job.paths.stdout,
+                                fix="if memory or time ran out, --resume with more: --slurm mem=8GB --slurm time=240",
+                            ) from None
+                        left.append(task)
+                time.sleep(0.0 if left else POLL)
+        finally:
+            for job in jobs:
+                job.cancel(check=False)
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _submitted(self, executor: Any, perform: Callable[[str], str], tasks: Sequence[str]) -> list[Any]:
+        try:
+            return list(executor.map_array(perform, tasks))
+        except (self._submitit.core.utils.FailedJobError, subprocess.CalledProcessError, OSError) as error:
+            raise RunError(
+                "Slurm does not take the jobs",
+                got=str(error).strip().split("\n")[-1],
+                fix="the same command with another --slurm partition=NAME; sinfo lists them",
+            ) from None
 
 
 class _Step:

@@ -77,6 +77,7 @@ def data_parallel(module: nn.Module) -> nn.parallel.DistributedDataParallel:
             find_unused_parameters=True,
             broadcast_buffers=False,
             gradient_as_bucket_view=True,
+            bucket_cap_mb=4,  # of 25, torch's own, a small model has but one, sent when all is computed (docs/LOG.md)
         )
 
 
