@@ -279,7 +279,7 @@ class Slurm:
             )
         self._submitit: Any = submitit
         self._asked, self._place = {"time": 60, "array_parallelism": workers, **asked}, place
-        known = inspect.signature(submitit.slurm.slurm._make_sbatch_string).parameters
+        known = inspect.signature(self._submitit.slurm.slurm._make_sbatch_string).parameters
         for name in asked:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
