@@ -17,6 +17,7 @@ import polyseme
 from adapting import TASKS, adapt, start_run, write_examples
 from elsewhere import THERE, Elsewhere, there
 from polyseme import Model
+from polyseme.cli import main
 from polyseme.errors import ConfigError
 from trained import make_run
 
@@ -138,3 +139,11 @@ def test_no_such_device(runs: dict[str, Path], name: Any) -> None:
         name = "nowhere"
     with pytest.raises(ConfigError, match="no such device"):
         polyseme.load(runs["gpt"], device=name)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_verb_says_that_there_is_no_gpu(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["fill", str(runs["bert"]), "the old [MASK]"]
+    assert main([*words, "--device", "cuda"]) == 2
+    assert "no GPU that torch can use" in capsys.readouterr().err
+    assert main([*words, "--device", "auto"]) == main(words) == 0
