@@ -125,19 +125,35 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
     for number, one in enumerate(found["shown"]):
         words = [f"{token['text']}{_APART * at}" for at, token in enumerate(one["tokens"])]
         tokens = list(one["tokens"])
-        if one.get("none") is not None:
-            words, tokens = [say("(none)"), *words], [one["none"], *tokens]
+        none = one.get("none")
+        alone = none is not None and one.get("crossed") and all(none[key] < 1.0 for key in _PROBABILITIES)
+        if alone:  # beside a "none" that takes nearly all, where words begin and end would not be seen
+            tokens = [
+                {**token, **{key: token[key] / (1.0 - none[key]) for key in _PROBABILITIES}}
+                for token in tokens
+            ]
+        elif none is not None:
+            words, tokens = [say("(none)"), *words], [none, *tokens]
         sides = [say("the answer begins"), say("the answer ends")]
         rows = [
             {"token": word, "side": side, "share": token[key], "shown": f"{token[key]:.2f}"}
             for word, token in zip(words, tokens, strict=True)
             for side, key in zip(sides, _PROBABILITIES, strict=True)
         ]
-        share = Axis("share", say("probability"), ".3f")
+        # where no word stands out, full shade at 1 would leave all of them white
+        most = max(row["share"] for row in rows) if alone else 1.0
+        share = Axis("share", say("probability"), ".3f", (0.0, most))
         chart = heatmap(rows, Axis("token"), Axis("side"), share, words, sides, cell=(34, 34))
         caption = say("Answer: {answer}.", answer=one["answer"] or say("none"))
         if one.get("crossed"):
             caption = say.sentences(caption, say("Among the words, the start lies behind the end."))
+        if alone:
+            caption = say.sentences(
+                caption,
+                say(
+                    "Drawn are the shares among the words alone; where the darkest is small, no word stands out."
+                ),
+            )
         if one["no_answer"] is not None:
             caption = say.sentences(
                 caption, say("Probability that there is none: {p}.", p=f"{one['no_answer']:.2f}")

@@ -85,9 +85,12 @@ def _parts(found: Found, say: Speaker) -> list[Part]:
         Figure(
             "content",
             chart,
-            say(
-                "How much of its look the last word of a sentence gives to words that say something, by layer and "
-                "head; 1 = as much as to any other word."
+            say.sentences(
+                say(
+                    "How much of its look the last word of a sentence gives to words that say something, by layer and "
+                    "head; 1 = as much as to any other word."
+                ),
+                say("The best head was chosen on one half of the sentences and is judged on the other."),
             ),
             say("Bars of the look at content words by head"),
         ),

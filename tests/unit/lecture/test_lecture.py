@@ -14,6 +14,7 @@ import pytest
 from polyseme import Budget
 from polyseme.cli import main
 from polyseme.errors import ConfigError, Interrupted, RunError
+from polyseme.lecture.answers import _parts as _answer_parts
 from polyseme.lecture.chapter import figure, in_order, mean_of, more_often, share_of
 from polyseme.lecture.giving import give
 from polyseme.lecture.material import _each_once, labelled, marked_uses, spans_of
@@ -24,6 +25,7 @@ from polyseme.lecture.texts import Texts
 from polyseme.lecture.whole_units import _is_half
 from polyseme.lecture.word_vectors import _alike, _answered
 from polyseme.report.language import Speaker
+from polyseme.report.parts import Figure
 from polyseme.text.config import TextConfig
 from trained import SIZES
 
@@ -187,6 +189,37 @@ def test_four_tasks_are_learned_and_answers_are_drawn(room: Room, monkeypatch: p
     for one in answers["found"]["shown"]:
         assert sum(token["start_probability"] for token in one["tokens"]) <= 1.0 + 1e-5
     assert lecture_page(document).html().count("<h2>") >= 3
+
+
+def test_where_none_takes_all_the_words_are_drawn_among_themselves() -> None:
+    sides = ("start_probability", "end_probability")
+    tokens = [
+        {"text": text, **dict(zip(sides, shares, strict=True))}
+        for text, shares in (("we", (0.002, 0.006)), ("knew", (0.008, 0.004)))
+    ]
+    one = {
+        "question": "?",
+        "context": "we knew",
+        "golds": [],
+        "answer": "",
+        "no_answer": 0.99,
+        "tokens": tokens,
+    }
+    one = {**one, "none": dict.fromkeys(sides, 0.99)}
+
+    def drawn(crossed: bool) -> dict[tuple[str, str], float]:
+        (chart, _) = _answer_parts({"shown": [{**one, "crossed": crossed}]}, Speaker("en"))
+        assert isinstance(chart, Figure)
+        return {
+            (row["token"].strip("\u200b"), row["side"]): row["share"]
+            for row in chart.chart.spec["layer"][0]["data"]["values"]
+        }
+
+    alone = drawn(crossed=True)
+    assert {token for token, _ in alone} == {"we", "knew"}
+    assert alone["knew", "the answer begins"] == pytest.approx(0.8)
+    assert alone["we", "the answer ends"] == pytest.approx(0.6)
+    assert drawn(crossed=False)["(none)", "the answer ends"] == pytest.approx(0.99)
 
 
 def test_two_tasks_differ_where_seeds_do_not() -> None:
